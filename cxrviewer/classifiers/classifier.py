@@ -1,0 +1,121 @@
+"""The classifier: a backbone, global average pooling, and one linear head a vocabulary. It carries its labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from cxrviewer.classifiers.backbones import backbone
+from cxrviewer.classifiers.preparing import InputSpec
+from cxrviewer.errors import UnknownTargetError
+from cxrviewer.labels import NIH_14, PNEUMONIA, Head
+
+
+@dataclass(frozen=True)
+class Target:
+    """One logit: which head, which label of it. Written `pneumonia`, `Effusion`, `findings:Pneumonia`."""
+
+    head: Head
+    label: str
+
+    @property
+    def name(self) -> str:
+        """The name that leads back here without doubt."""
+        return self.label if self.head is Head.PNEUMONIA or self.label.lower() != PNEUMONIA else f"{self.head}:{self.label}"
+
+    @property
+    def slug(self) -> str:
+        """The name as a part of a file name: lower case letters, digits and dashes."""
+        return "".join(c if c.isalnum() else "-" for c in self.name.lower())
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """All that is needed to build the network again."""
+
+    backbone: str = "densenet121"
+    heads: tuple[tuple[Head, tuple[str, ...]], ...] = ((Head.PNEUMONIA, (PNEUMONIA,)), (Head.FINDINGS, NIH_14))
+    input: InputSpec = InputSpec()
+    dropout: float = 0.0
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """Every logit, in output order."""
+        return tuple(Target(head, label) for head, labels in self.heads for label in labels)
+
+
+class Classifier(nn.Module):
+    """(N, C, S, S) float32, standardised -> (N, K) logits, K targets in the architecture's order.
+
+    Every head is linear after global average pooling, so a label's Grad-CAM has a closed form:
+    the class weights times the feature maps (Zhou et al., CVPR 2016).
+    """
+
+    def __init__(self, architecture: Architecture, pretrained: bool = False) -> None:
+        super().__init__()
+        entry = backbone(architecture.backbone)
+        self.architecture = architecture
+        self.backbone = entry.build(architecture.input.channels, pretrained)
+        self.dropout = nn.Dropout(architecture.dropout)
+        self.heads = nn.ModuleDict({head.value: nn.Linear(entry.width, len(labels)) for head, labels in architecture.heads})
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """Every logit, in output order."""
+        return self.architecture.targets
+
+    @property
+    def feature_layer(self) -> nn.Module:
+        """The module whose output is what `features` returns."""
+        return self.backbone.get_submodule(backbone(self.architecture.backbone).feature_layer)
+
+    def features(self, pictures: torch.Tensor) -> torch.Tensor:
+        """(N, C, S, S) -> (N, F, h, w), not negative."""
+        maps: torch.Tensor = self.backbone(pictures)
+        return maps
+
+    def logits(self, features: torch.Tensor) -> torch.Tensor:
+        """(N, F, h, w) -> (N, K)."""
+        pooled = self.dropout(features.mean((2, 3)))
+        return torch.cat([head(pooled) for head in self.heads.values()], 1)
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        """(N, C, S, S) -> (N, K) logits."""
+        return self.logits(self.features(pictures))
+
+    def head_weights(self) -> torch.Tensor:
+        """(K, F): the linear heads' weights, one row a target."""
+        return torch.cat([self.heads[head.value].weight for head, _ in self.architecture.heads])  # type: ignore[arg-type]
+
+    def index(self, target: Target) -> int:
+        """Which logit. Raises UnknownTargetError."""
+        return index_of(self.targets, target)
+
+
+def index_of(targets: Sequence[Target], target: Target) -> int:
+    """Position of a target. Raises UnknownTargetError."""
+    if target not in targets:
+        raise UnknownTargetError(f"The model has no target called {target.name}.", known(targets))
+    return list(targets).index(target)
+
+
+def parse_target(text: str, targets: Sequence[Target]) -> Target:
+    """The target that a name stands for: a finding, `pneumonia` (the binary head) or `head:label`.
+
+    Case is ignored except between the two heads' pneumonia. Raises UnknownTargetError naming those there are.
+    """
+    exact = {f"{target.head}:{target.label}": target for target in targets} | {target.name: target for target in targets}
+    if text in exact:
+        return exact[text]
+    matches = [target for name, target in exact.items() if name.lower() == text.lower()]
+    if len(set(matches)) == 1:
+        return matches[0]
+    raise UnknownTargetError("The model has no target of that name.", known(targets))
+
+
+def known(targets: Sequence[Target]) -> str:
+    """The remedy of an unknown target."""
+    return f"Choose one of {', '.join(target.name for target in targets)}."

@@ -1,0 +1,57 @@
+"""Radiograph -> network input, and heat map -> radiograph grid. Training and serving both pass through here.
+
+The picture is squashed to one square: its aspect is dropped on purpose, because height and aspect alone predict
+the label in published data sets. Both directions use half-pixel centres, so a map lands where it was seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import interpolate
+
+MIN_STD = 1e-3
+"""Below this a picture is flat; dividing by less would turn rounding noise into signal."""
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What a network was trained on. `size`: side of the square in pixels; `channels`: 1, or 3 equal ones."""
+
+    size: int = 224
+    channels: int = 1
+    resize: str = "squash, bilinear, antialiased"
+    normalisation: str = "per image: minus mean, divided by standard deviation"
+
+
+def reduce(picture: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """(H, W) float32 in [0, 1] -> (size, size) float32 in [0, 1], antialiased."""
+    tensor = torch.from_numpy(np.ascontiguousarray(picture, np.float32))[None, None]
+    small = interpolate(tensor, (size, size), mode="bilinear", antialias=True, align_corners=False)
+    return np.asarray(small[0, 0].clamp_(0, 1).numpy())
+
+
+def standardise(pictures: torch.Tensor) -> torch.Tensor:
+    """(N, C, S, S) in [0, 1] -> zero mean and unit deviation for every picture; a flat one becomes zeros."""
+    std, mean = torch.std_mean(pictures, dim=(1, 2, 3), keepdim=True, correction=0)
+    return (pictures - mean) / std.clamp_min(MIN_STD)
+
+
+def prepare_small(small: NDArray[np.float32], spec: InputSpec) -> torch.Tensor:
+    """(S, S) in [0, 1], already reduced -> (1, C, S, S) float32."""
+    tensor = torch.from_numpy(np.ascontiguousarray(small, np.float32))[None, None]
+    return standardise(tensor).repeat(1, spec.channels, 1, 1)
+
+
+def prepare(picture: NDArray[np.float32], spec: InputSpec) -> torch.Tensor:
+    """A radiograph's `presentation()` (H, W) float32 in [0, 1] -> (1, C, S, S) float32."""
+    return prepare_small(reduce(picture, spec.size), spec)
+
+
+def enlarge(heatmap: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
+    """(h, w) on the network's grid -> (H, W) on the radiograph's, bilinear; values are kept, not rescaled."""
+    tensor = torch.from_numpy(np.ascontiguousarray(heatmap, np.float32))[None, None]
+    return np.asarray(interpolate(tensor, shape, mode="bilinear", align_corners=False)[0, 0].numpy())

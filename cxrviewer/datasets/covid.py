@@ -1,0 +1,35 @@
+"""Adult COVID-19 radiographs (Hannover Medical School). All are of admitted patients with COVID-19.
+
+Not every one shows pneumonia, and there is no negative: they only tell how often an adult picture from
+elsewhere is called positive. Share-alike and unstated pictures from other sources are left out.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cxrviewer.datasets.dataset import Dataset, Row
+from cxrviewer.datasets.tables import read_table
+from cxrviewer.labels import PNEUMONIA
+from cxrviewer.studies.radiograph import View
+
+LABELS = (PNEUMONIA,)
+LICENCE = "CC BY 3.0"
+CITATION = "COVID-19 Image Repository, Hannover Medical School, doi 10.6084/m9.figshare.12275009"
+
+_VIEWS = {"pa": View.PA, "ap": View.AP}
+
+
+def read(root: Path) -> Dataset:
+    """The pictures at hand; the owner's table lists more than a folder needs to hold, so `missing` may be long."""
+    folder = root / "hannover" if (root / "hannover").is_dir() else root
+    rows, missing = [], []
+    for _, line in read_table(folder / "data.csv", ["patient_id", "image_id", "projection"]):
+        path = folder / f"{line['image_id']}.jpg"
+        if not path.is_file():
+            missing.append(path.name)
+            continue
+        patient = f"covid:{line['patient_id']}"
+        view = _VIEWS.get(line["projection"])
+        rows.append(Row(path.relative_to(root).as_posix(), patient, patient, {PNEUMONIA: 1.0}, view=view))
+    return Dataset("covid", root, tuple(rows), LABELS, tuple(missing), LICENCE, CITATION)

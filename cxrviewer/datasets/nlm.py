@@ -1,0 +1,33 @@
+"""Montgomery and Shenzhen tuberculosis sets of the U.S. National Library of Medicine (Jaeger et al., 2014).
+
+Only pictures and labels are read: the masks of the Shenzhen part state no terms, so no mask is used from here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cxrviewer.datasets.dataset import Dataset, Row
+from cxrviewer.datasets.tables import inside, read_table, refuse
+
+TUBERCULOSIS = "tuberculosis"
+ABNORMAL = "abnormal"
+LABELS = (TUBERCULOSIS, ABNORMAL)
+LICENCE = "public domain, acknowledgement asked"
+CITATION = "Jaeger et al., Quant Imaging Med Surg 2014;4(6):475-477"
+
+
+def read(root: Path) -> Dataset:
+    """The folder's pictures, one a patient. Raises NotFoundError or LabelFileError (with line numbers)."""
+    table = read_table(root / "labels.csv", ["image", "tb"])
+    refuse("labels.csv", [n for n, line in table if line["tb"] not in ("0", "1")], "tb is neither 0 nor 1")
+    refuse("labels.csv", [n for n, line in table if not inside(root, line["image"])], "a picture outside the folder")
+    rows, missing = [], []
+    for _, line in table:
+        if not (root / line["image"]).is_file():
+            missing.append(line["image"])
+            continue
+        patient = f"nlm:{Path(line['image']).stem.rsplit('_', 1)[0].lower()}"
+        value = float(line["tb"])
+        rows.append(Row(line["image"], patient, patient, {TUBERCULOSIS: value, ABNORMAL: value}))
+    return Dataset("nlm", root, tuple(rows), LABELS, tuple(missing), LICENCE, CITATION)

@@ -1,0 +1,54 @@
+"""Random changes to training pictures. Each is a pure function of (seed, epoch, index): a resumed run repeats it."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import affine_grid, grid_sample
+
+from cxrviewer.training.config import Augmentation
+
+_COLUMNS = 16
+
+
+def draw(seed: int, epoch: int, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+    """float32 (N, 16) in [-1, 1): one row of random numbers a picture, the same for the same arguments."""
+    rows = [np.random.default_rng((seed, epoch, int(index))).random(_COLUMNS, np.float32) for index in indices]
+    return np.stack(rows) * 2 - 1
+
+
+def move(pictures: torch.Tensor, numbers: NDArray[np.float32], how: Augmentation) -> torch.Tensor:
+    """Rotate, scale, stretch and shift (N, C, S, S); what comes from outside is 0. Masks take the same numbers."""
+    angle = np.deg2rad(how.degrees) * numbers[:, 0]
+    scale = 1 + how.scale * numbers[:, 1]
+    stretch = np.sqrt(1 + how.aspect * numbers[:, 2])
+    theta = np.zeros((len(numbers), 2, 3), np.float32)
+    theta[:, 0, 0], theta[:, 0, 1] = np.cos(angle) * scale * stretch, -np.sin(angle) * scale
+    theta[:, 1, 0], theta[:, 1, 1] = np.sin(angle) * scale, np.cos(angle) * scale / stretch
+    theta[:, :, 2] = 2 * how.shift * numbers[:, 3:5]
+    grid = affine_grid(torch.from_numpy(theta), list(pictures.shape), align_corners=False)
+    return grid_sample(pictures, grid, align_corners=False)
+
+
+def shade(pictures: torch.Tensor, numbers: NDArray[np.float32], how: Augmentation) -> torch.Tensor:
+    """Gamma, contrast, noise and an erased rectangle on (N, C, S, S) in [0, 1]."""
+    columns = torch.from_numpy(numbers)[:, :, None, None, None]
+    pictures = pictures.clamp(1e-4, 1) ** torch.exp(how.gamma * columns[:, 5])
+    contrast = 1 + how.contrast * columns[:, 6]
+    pictures = ((pictures - 0.5) * contrast + 0.5 + how.contrast / 2 * columns[:, 7]).clamp(0, 1)
+    noise = torch.randn(pictures.shape, generator=torch.Generator().manual_seed(int((numbers[0, 8] + 1) * 2**30)))
+    pictures = (pictures + how.noise * columns[:, 9].abs() * noise).clamp(0, 1)
+    return _erase(pictures, numbers, how.erase)
+
+
+def _erase(pictures: torch.Tensor, numbers: NDArray[np.float32], share: float) -> torch.Tensor:
+    """Grey rectangles of up to a third of the side, in about `share` of the pictures (Zhong et al., AAAI 2020)."""
+    side = pictures.shape[-1]
+    unit = (numbers + 1) / 2
+    for picture, row in zip(pictures, unit, strict=True):
+        if row[10] < share:
+            height, width = (max(2, int(side * (0.08 + 0.25 * row[k]))) for k in (11, 12))
+            top, left = int(row[13] * (side - height)), int(row[14] * (side - width))
+            picture[:, top : top + height, left : left + width] = float(row[15])
+    return pictures

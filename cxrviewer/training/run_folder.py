@@ -1,0 +1,57 @@
+"""A run on disk: configuration, split, metrics, status, checkpoints, log. Written here, only read by screens."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from cxrviewer.datasets.splits import SplitRow, write_split
+from cxrviewer.training.config import TrainingConfig
+
+BEAT_SECONDS = 5.0
+
+
+class RunFolder:
+    """The folder of one run. Status is replaced by rename, so a reader never sees half of it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        (path / "checkpoints").mkdir(parents=True, exist_ok=True)
+        self._started = time.monotonic()
+        self._last_beat = 0.0
+
+    def write_config(self, config: TrainingConfig) -> None:
+        """`config.json`, which reads back as the same configuration."""
+        (self.path / "config.json").write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+    def write_split(self, rows: Sequence[SplitRow]) -> None:
+        """`split.csv`."""
+        write_split(rows, self.path / "split.csv")
+
+    def seconds(self) -> int:
+        """Since this process took the run up."""
+        return round(time.monotonic() - self._started)
+
+    def say(self, text: str) -> None:
+        """A line in `log.txt`, with the time."""
+        with (self.path / "log.txt").open("a", encoding="utf-8") as file:
+            file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {text}\n")
+
+    def beat(self, progress: float, message: str) -> None:
+        """A heartbeat, at most every few seconds."""
+        if time.monotonic() - self._last_beat >= BEAT_SECONDS:
+            self.status("running", progress, message)
+
+    def status(self, state: str, progress: float, message: str = "") -> None:
+        """Replace `status.json`. `progress` in [0, 1]."""
+        self._last_beat = time.monotonic()
+        content = {
+            "state": state, "heartbeat": time.time(), "progress": round(progress, 4), "message": message,
+            "pid": os.getpid(), "seconds": self.seconds(),
+        }  # fmt: skip
+        temporary = self.path / "status.json.new"
+        temporary.write_text(json.dumps(content), encoding="utf-8")
+        temporary.replace(self.path / "status.json")
