@@ -1,0 +1,73 @@
+"""The one place that runs a network for a screen or the command line: engine, device, precision, locking.
+
+Forward-only work (scores, features, LIME) goes through the fast engine, which is thread-safe; work that needs
+gradients borrows the torch network under a lock. Parameters are frozen, so nothing can leave a `.grad` behind.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cxrviewer.classifiers.classifier import Classifier, Target
+from cxrviewer.classifiers.engines import Engine, choose_engine
+from cxrviewer.classifiers.preparing import InputSpec
+
+
+@dataclass(frozen=True, eq=False)
+class Output:
+    """logits: (N, K) float32; features: (N, F, h, w) float32, the last ReLU's output."""
+
+    logits: NDArray[np.float32]
+    features: NDArray[np.float32]
+
+
+class ServingClassifier:
+    """A frozen classifier in evaluation mode behind one door. Safe to share between sessions and threads."""
+
+    def __init__(
+        self, classifier: Classifier, *, model_id: str, weights_sha256: str, engine: str = "auto", device: str = "auto"
+    ) -> None:
+        self.model_id, self.weights_sha256 = model_id, weights_sha256
+        self.targets: tuple[Target, ...] = classifier.targets
+        self.spec: InputSpec = classifier.architecture.input
+        self.device = torch.device("cuda" if device in ("auto", "cuda") and torch.cuda.is_available() else "cpu")
+        self._lock = threading.Lock()
+        self._network = classifier.eval().requires_grad_(False)
+        self._network = self._network.to(self.device, memory_format=torch.channels_last)
+        self._engine_name = engine
+
+    @cached_property
+    def _engine(self) -> Engine:
+        return choose_engine(self._engine_name, self._network, self.device)
+
+    @property
+    def engine(self) -> str:
+        """The name of what runs forward passes: `openvino` or `torch`."""
+        return self._engine.name
+
+    def run(self, inputs: torch.Tensor) -> Output:
+        """(N, C, S, S) float32 on the CPU, standardised -> logits and features."""
+        features, logits = self._engine.run(inputs)
+        return Output(logits, features)
+
+    def logits(self, inputs: torch.Tensor) -> NDArray[np.float32]:
+        """(N, C, S, S) -> (N, K) float32; any N, batched inside."""
+        return self._engine.logits(inputs)
+
+    def head_weights(self) -> NDArray[np.float32]:
+        """(K, F) float32: what each target multiplies the pooled features by."""
+        return np.asarray(self._network.head_weights().cpu().numpy())
+
+    @contextmanager
+    def gradients(self) -> Iterator[Classifier]:
+        """The torch network, for one borrower at a time. Do not keep it, hook it for good or change its mode."""
+        with self._lock:
+            yield self._network
