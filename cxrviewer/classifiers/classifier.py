@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,26 +9,10 @@ from torch import nn
 
 from cxrviewer.classifiers.backbones import backbone
 from cxrviewer.classifiers.preparing import InputSpec
-from cxrviewer.errors import UnknownTargetError
+from cxrviewer.classifiers.targets import Target, index_of, known, parse_target
 from cxrviewer.labels import NIH_14, PNEUMONIA, Head
 
-
-@dataclass(frozen=True)
-class Target:
-    """One logit: which head, which label of it. Written `pneumonia`, `Effusion`, `findings:Pneumonia`."""
-
-    head: Head
-    label: str
-
-    @property
-    def name(self) -> str:
-        """The name that leads back here without doubt."""
-        return self.label if self.head is Head.PNEUMONIA or self.label.lower() != PNEUMONIA else f"{self.head}:{self.label}"
-
-    @property
-    def slug(self) -> str:
-        """The name as a part of a file name: lower case letters, digits and dashes."""
-        return "".join(c if c.isalnum() else "-" for c in self.name.lower())
+__all__ = ["Architecture", "Classifier", "Target", "index_of", "known", "parse_target"]
 
 
 @dataclass(frozen=True)
@@ -93,29 +76,3 @@ class Classifier(nn.Module):
     def index(self, target: Target) -> int:
         """Which logit. Raises UnknownTargetError."""
         return index_of(self.targets, target)
-
-
-def index_of(targets: Sequence[Target], target: Target) -> int:
-    """Position of a target. Raises UnknownTargetError."""
-    if target not in targets:
-        raise UnknownTargetError(f"The model has no target called {target.name}.", known(targets))
-    return list(targets).index(target)
-
-
-def parse_target(text: str, targets: Sequence[Target]) -> Target:
-    """The target that a name stands for: a finding, `pneumonia` (the binary head) or `head:label`.
-
-    Case is ignored except between the two heads' pneumonia. Raises UnknownTargetError naming those there are.
-    """
-    exact = {f"{target.head}:{target.label}": target for target in targets} | {target.name: target for target in targets}
-    if text in exact:
-        return exact[text]
-    matches = [target for name, target in exact.items() if name.lower() == text.lower()]
-    if len(set(matches)) == 1:
-        return matches[0]
-    raise UnknownTargetError("The model has no target of that name.", known(targets))
-
-
-def known(targets: Sequence[Target]) -> str:
-    """The remedy of an unknown target."""
-    return f"Choose one of {', '.join(target.name for target in targets)}."

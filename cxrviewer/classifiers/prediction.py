@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cxrviewer.classifiers.classifier import Target
+from cxrviewer.classifiers.targets import Target
 from cxrviewer.labels import Head
 
 
