@@ -65,6 +65,9 @@ _WORD = re.compile(r"[A-Za-z0-9_.:+-]{1,128}")
 # pydicom quotes the offending value when it warns of a bad element, and that value may be a patient's name.
 _QUOTES_CONTENT = "pydicom"
 
+# What a page did not catch is written here, whole. (A name only: this file does not know Streamlit.)
+_WRITES_TRACEBACKS = ("streamlit.error_util",)
+
 
 def _is_plain(value: object) -> bool:
     return (
@@ -96,6 +99,15 @@ def keep_known(_logger: object, _method: str, event: MutableMapping[str, Any]) -
     return kept
 
 
+def _hide_message(record: logging.LogRecord) -> bool:
+    """A filter for loggers of libraries that write tracebacks: class and place stay, the message goes."""
+    if record.exc_info:
+        named = name_exceptions(None, "", {"exc_info": record.exc_info})
+        record.msg, record.args = "Uncaught %s at %s", (named.get("error"), named.get("where", "unknown"))
+        record.exc_info = record.exc_text = None
+    return True
+
+
 def configure_logging(level: LogLevel = "info", stream: TextIO | None = None) -> None:
     """Set up the logs of this process; a child process started by spawn calls it again. Default: stderr."""
     out = sys.stderr if stream is None else stream
@@ -113,6 +125,8 @@ def configure_logging(level: LogLevel = "info", stream: TextIO | None = None) ->
         logger_factory=structlog.PrintLoggerFactory(out),
         cache_logger_on_first_use=False,
     )
+    for name in _WRITES_TRACEBACKS:
+        logging.getLogger(name).addFilter(_hide_message)  # Adding it again changes nothing.
     logging.getLogger(_QUOTES_CONTENT).setLevel(logging.CRITICAL + 1)
     warnings.filterwarnings("ignore", module=rf"{_QUOTES_CONTENT}(\.|$)")
 

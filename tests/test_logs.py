@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import warnings
 from collections.abc import Iterator
 
@@ -78,6 +79,17 @@ def test_the_logger_filters_even_when_nobody_set_it_up(capsys: pytest.CaptureFix
     structlog.reset_defaults()
     written = capsys.readouterr().err
     assert "study.opened" in written and "Jane" not in written
+
+
+def test_an_error_that_a_page_did_not_catch_is_logged_without_its_message(
+    lines: io.StringIO, caplog: pytest.LogCaptureFixture
+) -> None:
+    try:
+        raise ValueError(f"bad value {NAME}")
+    except ValueError as error:
+        logging.getLogger("streamlit.error_util").error("Uncaught app execution", exc_info=error)
+    assert NAME not in caplog.text
+    assert "Uncaught ValueError at test_logs.py:" in caplog.text
 
 
 def test_pydicom_warnings_that_quote_an_element_are_not_shown(lines: io.StringIO) -> None:

@@ -161,6 +161,7 @@ SAFE = {
     "browser.gatherUsageStats": False,
     "client.showErrorDetails": "none",
     "client.showErrorLinks": False,
+    "logger.enableRich": False,
     "client.toolbarMode": "minimal",
     "theme.base": "dark",
 }
