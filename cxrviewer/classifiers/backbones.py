@@ -35,9 +35,8 @@ def _first_convolution(convolution: nn.Conv2d, channels: int) -> nn.Conv2d:
     """The same convolution for another number of channels; pretrained colour weights are summed into grey."""
     if convolution.in_channels == channels:
         return convolution
-    new = nn.Conv2d(
-        channels, convolution.out_channels, 7, stride=convolution.stride, padding=convolution.padding, bias=False
-    )
+    # Every network in the table begins with a 7 x 7 convolution of stride 2.
+    new = nn.Conv2d(channels, convolution.out_channels, 7, stride=2, padding=3, bias=False)
     with torch.no_grad():
         summed = convolution.weight.sum(1, keepdim=True) / channels
         new.weight.copy_(summed.expand_as(new.weight))
@@ -46,7 +45,7 @@ def _first_convolution(convolution: nn.Conv2d, channels: int) -> nn.Conv2d:
 
 def _densenet121(channels: int, pretrained: bool) -> nn.Module:
     weights = torchvision.models.DenseNet121_Weights.IMAGENET1K_V1 if pretrained else None
-    features = torchvision.models.densenet121(weights=weights).features
+    features: nn.Sequential = torchvision.models.densenet121(weights=weights).features
     features.conv0 = _first_convolution(features.conv0, channels)
     features.add_module("relu5", nn.ReLU(inplace=False))
     return features
@@ -69,7 +68,9 @@ def _resnet(name: str) -> Callable[[int, bool], nn.Module]:
 
 def _tiny(channels: int, pretrained: bool) -> nn.Module:
     if pretrained:
-        raise ConfigurationError("The tiny network has no published weights.", "Start it from random weights.")
+        raise ConfigurationError(
+            "The tiny network has no published weights.", "Start it from random weights."
+        )
     features = nn.Sequential()
     widths = (channels, 8, 16, 32)
     for index in range(3):
@@ -90,5 +91,7 @@ BACKBONES: dict[str, Backbone] = {
 def backbone(name: str) -> Backbone:
     """The entry of that name. Raises ConfigurationError with the names there are."""
     if name not in BACKBONES:
-        raise ConfigurationError(f"There is no backbone called {name}.", f"Choose one of {', '.join(BACKBONES)}.")
+        raise ConfigurationError(
+            f"There is no backbone called {name}.", f"Choose one of {', '.join(BACKBONES)}."
+        )
     return BACKBONES[name]

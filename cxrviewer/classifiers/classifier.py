@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
@@ -20,8 +20,11 @@ class Architecture:
     """All that is needed to build the network again."""
 
     backbone: str = "densenet121"
-    heads: tuple[tuple[Head, tuple[str, ...]], ...] = ((Head.PNEUMONIA, (PNEUMONIA,)), (Head.FINDINGS, NIH_14))
-    input: InputSpec = InputSpec()
+    heads: tuple[tuple[Head, tuple[str, ...]], ...] = (
+        (Head.PNEUMONIA, (PNEUMONIA,)),
+        (Head.FINDINGS, NIH_14),
+    )
+    input: InputSpec = field(default_factory=InputSpec)
     dropout: float = 0.0
 
     @property
@@ -43,7 +46,9 @@ class Classifier(nn.Module):
         self.architecture = architecture
         self.backbone = entry.build(architecture.input.channels, pretrained)
         self.dropout = nn.Dropout(architecture.dropout)
-        self.heads = nn.ModuleDict({head.value: nn.Linear(entry.width, len(labels)) for head, labels in architecture.heads})
+        self.heads = nn.ModuleDict(
+            {head.value: nn.Linear(entry.width, len(labels)) for head, labels in architecture.heads}
+        )
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -71,7 +76,7 @@ class Classifier(nn.Module):
 
     def head_weights(self) -> torch.Tensor:
         """(K, F): the linear heads' weights, one row a target."""
-        return torch.cat([self.heads[head.value].weight for head, _ in self.architecture.heads])  # type: ignore[arg-type]
+        return torch.cat([self.get_parameter(f"heads.{head}.weight") for head, _ in self.architecture.heads])
 
     def index(self, target: Target) -> int:
         """Which logit. Raises UnknownTargetError."""

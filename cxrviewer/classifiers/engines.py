@@ -43,11 +43,13 @@ class TorchEngine:
             pictures = inputs.to(self._device, memory_format=torch.channels_last)
             features = self._network.features(pictures)
             logits = self._network.logits(features)
-        return np.asarray(features.float().cpu().contiguous().numpy()), np.asarray(logits.float().cpu().numpy())
+        return np.asarray(features.float().cpu().contiguous().numpy()), np.asarray(
+            logits.float().cpu().numpy()
+        )
 
     def logits(self, inputs: torch.Tensor) -> NDArray[np.float32]:
         """(N, C, S, S) -> (N, K), in batches."""
-        return np.concatenate([self.run(part)[1] for part in inputs.split(MAX_BATCH)])
+        return np.concatenate([self.run(part)[1] for part in torch.split(inputs, MAX_BATCH)])
 
 
 class _WithFeatures(nn.Module):
@@ -88,7 +90,7 @@ class OpenVinoEngine:
 
     def logits(self, inputs: torch.Tensor) -> NDArray[np.float32]:
         """(N, C, S, S) -> (N, K), in batches."""
-        return np.concatenate([self.run(part)[1] for part in inputs.split(MAX_BATCH)])
+        return np.concatenate([self.run(part)[1] for part in torch.split(inputs, MAX_BATCH)])
 
 
 def choose_engine(name: str, network: Classifier, device: torch.device) -> Engine:

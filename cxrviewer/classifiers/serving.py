@@ -33,15 +33,23 @@ class ServingClassifier:
     """A frozen classifier in evaluation mode behind one door. Safe to share between sessions and threads."""
 
     def __init__(
-        self, classifier: Classifier, *, model_id: str, weights_sha256: str, engine: str = "auto", device: str = "auto"
+        self,
+        classifier: Classifier,
+        *,
+        model_id: str,
+        weights_sha256: str,
+        engine: str = "auto",
+        device: str = "auto",
     ) -> None:
         self.model_id, self.weights_sha256 = model_id, weights_sha256
         self.targets: tuple[Target, ...] = classifier.targets
         self.spec: InputSpec = classifier.architecture.input
-        self.device = torch.device("cuda" if device in ("auto", "cuda") and torch.cuda.is_available() else "cpu")
+        self.device = torch.device(
+            "cuda" if device in ("auto", "cuda") and torch.cuda.is_available() else "cpu"
+        )
         self._lock = threading.Lock()
         self._network = classifier.eval().requires_grad_(False)
-        self._network = self._network.to(self.device, memory_format=torch.channels_last)
+        self._network = self._network.to(self.device).to(memory_format=torch.channels_last)
         self._engine_name = engine
 
     @cached_property

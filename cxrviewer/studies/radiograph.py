@@ -61,7 +61,7 @@ class Window:
             center, width = center - np.float32(0.5), width - np.float32(1)
         if width <= 0:
             return np.asarray(values > center, np.float32)
-        return np.clip((values - center) / width + np.float32(0.5), 0, 1).astype(np.float32)
+        return np.asarray(np.clip((values - center) / width + np.float32(0.5), 0, 1), np.float32)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,59 @@
+"""Logit -> probability, operating point and band. The numbers come from the card; here they are only applied."""
+
+from __future__ import annotations
+
+import math
+
+from cxrviewer.classifiers.card import TargetCard
+from cxrviewer.classifiers.prediction import Band, Score
+
+
+def sigmoid(x: float) -> float:
+    """1 / (1 + exp(-x)), without overflow."""
+    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
+
+
+def log_odds(p: float) -> float:
+    """log(p / (1 - p)); 0 and 1 are kept a hair away from infinity."""
+    p = min(max(p, 1e-9), 1 - 1e-9)
+    return math.log(p / (1 - p))
+
+
+def prior_shift(site_prevalence: float | None, card: TargetCard) -> float:
+    """What another prevalence adds to the log-odds (Saerens et al., Neural Computation 2002); 0 where none is set.
+
+    It moves probability and thresholds alike: what is called positive does not change, what a number means does.
+    """
+    return 0.0 if site_prevalence is None else log_odds(site_prevalence) - log_odds(card.prevalence)
+
+
+def score(logit: float, card: TargetCard, site_prevalence: float | None = None) -> Score:
+    """The calibrated answer for one target."""
+    shift = prior_shift(site_prevalence, card)
+    calibrated = sigmoid(card.slope * logit + card.intercept)
+    return Score(
+        target=card.target,
+        logit=logit,
+        probability=sigmoid(log_odds(calibrated) + shift) if shift else calibrated,
+        prevalence=site_prevalence if site_prevalence is not None else card.prevalence,
+        threshold=_shifted(card.threshold, shift),
+        positive=None if card.threshold is None else calibrated >= card.threshold,
+        sensitivity=card.sensitivity,
+        specificity=card.specificity,
+        band=band(calibrated, card.band_low, card.band_high),
+    )
+
+
+def _shifted(probability: float | None, shift: float) -> float | None:
+    if probability is None or not shift:
+        return probability
+    return sigmoid(log_odds(probability) + shift)
+
+
+def band(probability: float, low: float | None, high: float | None) -> Band | None:
+    """Low below `low`, high from `high` on, unsure between; None where there are no bands or they cross."""
+    if low is None or high is None or low > high:
+        return None
+    if probability < low:
+        return Band.LOW
+    return Band.HIGH if probability >= high else Band.UNSURE

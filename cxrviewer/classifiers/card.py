@@ -1,0 +1,121 @@
+"""`card.json`: what a bundle is, what it was trained on, how it fared, and where it must not be used."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+from cxrviewer.classifiers.classifier import Architecture, Target
+from cxrviewer.classifiers.preparing import InputSpec
+from cxrviewer.labels import Head
+
+MAX_CARD_BYTES = 2 * 2**20
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class InputCard(_Part):
+    """What the network is given; mirrors `InputSpec`."""
+
+    size: int = Field(ge=32, le=1024)
+    channels: int = Field(1, ge=1, le=3)
+    resize: str
+    normalisation: str
+
+
+class ArchitectureCard(_Part):
+    """Enough to build the network again; heads in output order."""
+
+    backbone: str
+    heads: dict[Head, tuple[str, ...]]
+    dropout: float = Field(0.0, ge=0, lt=1)
+
+
+class TargetCard(_Part):
+    """Calibration, operating point and bands of one target, all chosen on the tune part.
+
+    probability = sigmoid(slope * logit + intercept), which stands for `prevalence`.
+    threshold, band_low, band_high: on that probability; None where too few positives allow one.
+    """
+
+    head: Head
+    label: str
+    slope: float = Field(1.0, gt=0)
+    intercept: float = 0.0
+    prevalence: float = Field(gt=0, lt=1)
+    threshold: float | None = Field(None, ge=0, le=1)
+    rule: str = ""
+    sensitivity: float | None = Field(None, ge=0, le=1)
+    specificity: float | None = Field(None, ge=0, le=1)
+    band_low: float | None = Field(None, ge=0, le=1)
+    band_high: float | None = Field(None, ge=0, le=1)
+    n_positive: int = Field(ge=0)
+    n_negative: int = Field(ge=0)
+
+    @property
+    def target(self) -> Target:
+        """The target that this is about."""
+        return Target(self.head, self.label)
+
+
+class TrainingData(_Part):
+    """One data set, by name and by a digest over the exact pictures and labels used."""
+
+    name: str
+    digest: str
+    n_images: int = Field(ge=0)
+    n_patients: int = Field(ge=0)
+    licence: str
+    citation: str
+    use: str
+
+
+class ScopeCard(_Part):
+    """Header rules and picture statistics that decide whether the model may answer (see `scope.py`).
+
+    ages: span in years that a head was trained on, by head; outside it the answer carries a caution.
+    """
+
+    modalities: tuple[str, ...] = ("CR", "DX", "DR", "RG", "OT", "SC", "")
+    ages: dict[Head, tuple[float, float]] = {}
+    thresholds: dict[str, float] = {}
+    measured: dict[str, JsonValue] = {}
+
+
+class Card(_Part):
+    """The whole card. `metrics` and `checks` hold what was measured, as JSON, and nothing else."""
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
+    created: str
+    task: Literal["classification", "segmentation"] = "classification"
+    title: str = ""
+    architecture: ArchitectureCard
+    input: InputCard
+    targets: tuple[TargetCard, ...] = ()
+    scope: ScopeCard = ScopeCard()
+    intended_use: str
+    limits: tuple[str, ...]
+    training_data: tuple[TrainingData, ...] = ()
+    split: dict[str, JsonValue] = {}
+    recipe: dict[str, JsonValue] = {}
+    metrics: dict[str, JsonValue] = {}
+    checks: dict[str, JsonValue] = {}
+    software: dict[str, str] = {}
+    licence: str
+    weights_sha256: str = ""
+
+    @model_validator(mode="after")
+    def _targets_match(self) -> Card:
+        expected = self.network().targets
+        if self.task == "classification" and tuple(t.target for t in self.targets) != expected:
+            raise ValueError("targets are not the heads' labels in output order")
+        return self
+
+    def network(self) -> Architecture:
+        """The architecture to build."""
+        heads = tuple(self.architecture.heads.items())
+        spec = InputSpec(self.input.size, self.input.channels, self.input.resize, self.input.normalisation)
+        return Architecture(self.architecture.backbone, heads, spec, self.architecture.dropout)

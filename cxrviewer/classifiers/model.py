@@ -1,0 +1,85 @@
+"""A model that serves: a checked bundle with its network, calibration and scope. One call answers a radiograph."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+from cxrviewer import __version__
+from cxrviewer.classifiers.bundle import Bundle
+from cxrviewer.classifiers.calibration import score
+from cxrviewer.classifiers.card import Card, TargetCard
+from cxrviewer.classifiers.prediction import Prediction, Provenance
+from cxrviewer.classifiers.preparing import prepare
+from cxrviewer.classifiers.scope import Scope
+from cxrviewer.classifiers.serving import Output, ServingClassifier
+from cxrviewer.labels import Head
+from cxrviewer.studies.radiograph import Radiograph
+
+
+class ServingModel:
+    """Shared by all sessions; nothing on it changes after it is made.
+
+    site_prevalence: share of pneumonia where the pictures come from, or None for that of the tune part.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        engine: str = "auto",
+        device: str = "auto",
+        site_prevalence: float | None = None,
+    ) -> None:
+        self.card: Card = bundle.card
+        self.serving = ServingClassifier(
+            bundle.classifier(),
+            model_id=bundle.card.id,
+            weights_sha256=bundle.card.weights_sha256,
+            engine=engine,
+            device=device,
+        )
+        self.scope = Scope(bundle.card.scope, bundle.scope_tensors())
+        self._site_prevalence = site_prevalence
+
+    def predict(self, radiograph: Radiograph) -> Prediction:
+        """Scope, then one forward pass, then calibration. No score is computed out of scope."""
+        return self.predict_with_output(radiograph)[0]
+
+    def predict_with_output(self, radiograph: Radiograph) -> tuple[Prediction, Output | None]:
+        """The prediction, and the forward pass behind it (None out of scope): Grad-CAM needs nothing more."""
+        start = time.perf_counter()
+        answer = self.scope.answer(radiograph)
+        output = None
+        if answer.in_scope:
+            output = self.serving.run(prepare(radiograph.presentation(), self.serving.spec))
+        logits = [] if output is None else [float(logit) for logit in output.logits[0]]
+        scores = tuple(
+            score(logit, target, self._prevalence(target))
+            for logit, target in zip(logits, self.card.targets[: len(logits)], strict=True)
+        )
+        prediction = Prediction(
+            digest=radiograph.digest,
+            frame=radiograph.frame,
+            scope=answer,
+            scores=scores,
+            provenance=self.provenance(),
+            seconds=time.perf_counter() - start,
+        )
+        return prediction, output
+
+    def _prevalence(self, target: TargetCard) -> float | None:
+        return self._site_prevalence if target.head is Head.PNEUMONIA else None
+
+    def provenance(self) -> Provenance:
+        """What a result carries (G16)."""
+        spec = self.serving.spec
+        return Provenance(
+            model_id=self.card.id,
+            weights_sha256=self.card.weights_sha256,
+            app_version=__version__,
+            engine=self.serving.engine,
+            device=str(self.serving.device),
+            preprocessing=f"{spec.size} px, {spec.resize}; {spec.normalisation}",
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        )

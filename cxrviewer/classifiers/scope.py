@@ -1,0 +1,148 @@
+"""Is this a frontal chest radiograph that the model was made for? Header rules first, then the picture itself.
+
+The picture's check is a small network of its own (64 x 64), trained to tell frontal chest radiographs from what is
+not: turned and cut-up ones, drawn slices and limbs, textures, photographs. It never sees the label. A lateral is
+refused by its header; no lateral was at hand to test the picture's check on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from cxrviewer.classifiers.card import ScopeCard
+from cxrviewer.classifiers.prediction import ScopeAnswer
+from cxrviewer.classifiers.preparing import reduce, standardise
+from cxrviewer.errors import ModelBundleError
+from cxrviewer.labels import Head
+from cxrviewer.studies.radiograph import Metadata, Radiograph, View
+
+SCOPE_SIZE = 64
+FLAT = 0.02
+"""Below this standard deviation, in [0, 1], a picture shows nothing."""
+MIN_SIDE = 96
+"""Pixels: a smaller picture cannot show what the findings look like."""
+
+_CHEST_WORDS = ("CHEST", "THORAX", "LUNG", "TORAX", "RIB")
+
+
+class ScopeNet(nn.Module):
+    """(N, 1, 64, 64) standardised -> (N,) logit, high for a frontal chest radiograph."""
+
+    WIDTHS = (16, 32, 64, 96)
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        before = 1
+        for width in self.WIDTHS:
+            layers += [nn.Conv2d(before, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+            layers += [nn.Conv2d(width, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+            before = width
+        self.features = nn.Sequential(*layers)
+        self.dropout = nn.Dropout(0.3)
+        self.head = nn.Linear(before * (SCOPE_SIZE // 2 ** len(self.WIDTHS)) ** 2, 1)
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        """(N, 1, 64, 64) -> (N,)."""
+        logits: torch.Tensor = self.head(self.dropout(self.features(pictures).flatten(1)))[:, 0]
+        return logits
+
+
+class Scope:
+    """The scope of one bundle: its card's rules and, where the bundle holds one, its picture network."""
+
+    def __init__(self, card: ScopeCard, tensors: Mapping[str, torch.Tensor]) -> None:
+        self._card = card
+        self._network: ScopeNet | None = None
+        if tensors:
+            network = ScopeNet().eval().requires_grad_(False)
+            counters = {k: v for k, v in network.state_dict().items() if k.endswith("num_batches_tracked")}
+            try:
+                network.load_state_dict(dict(tensors) | counters)
+            except RuntimeError as exc:
+                raise ModelBundleError(
+                    "The bundle's scope network does not fit this program.", "Update both."
+                ) from exc
+            self._network = network
+
+    def answer(self, radiograph: Radiograph) -> ScopeAnswer:
+        """Reasons against scoring this picture, or none, with what a reader should know."""
+        reasons = [reason for rule in HEADER_RULES if (reason := rule(radiograph.metadata, self._card))]
+        if not reasons:
+            picture = radiograph.presentation()
+            reasons = [r for r in (self._size(radiograph), self._picture(picture)) if r]
+        return ScopeAnswer(
+            not reasons, tuple(reasons), () if reasons else self._cautions(radiograph.metadata)
+        )
+
+    @staticmethod
+    def _size(radiograph: Radiograph) -> str | None:
+        height, width = radiograph.shape
+        if min(height, width) < MIN_SIDE:
+            return f"The picture is {width} x {height} px; at least {MIN_SIDE} px a side are needed."
+        return None
+
+    def _picture(self, picture: NDArray[np.float32]) -> str | None:
+        if float(picture.std()) < FLAT:
+            return "The picture is flat: it shows no anatomy."
+        if self._network is None:
+            return None
+        with torch.inference_mode():
+            small = torch.from_numpy(reduce(picture, SCOPE_SIZE))[None, None]
+            logit = float(self._network(standardise(small))[0])
+        if logit < self._card.thresholds.get("picture", -math.inf):
+            return "The picture does not look like an upright frontal chest radiograph."
+        return None
+
+    def _cautions(self, metadata: Metadata) -> tuple[str, ...]:
+        cautions = []
+        for head, (low, high) in self._card.ages.items():
+            name = "The pneumonia answer" if head is Head.PNEUMONIA else "The findings"
+            if metadata.age_years is None:
+                cautions.append(f"No age is stated. {name} learnt from patients aged {low:g} to {high:g}.")
+            elif not low <= metadata.age_years <= high:
+                cautions.append(
+                    f"{name} learnt from patients aged {low:g} to {high:g}; this one is {metadata.age_years:g}."
+                )
+        if metadata.view is None:
+            cautions.append("No projection is stated: taken as frontal.")
+        return tuple(cautions)
+
+
+def _modality(metadata: Metadata, card: ScopeCard) -> str | None:
+    if metadata.modality and metadata.modality.upper() not in card.modalities:
+        return f"The header says modality {metadata.modality}, not a radiograph (CR or DX)."
+    return None
+
+
+def _body_part(metadata: Metadata, _card: ScopeCard) -> str | None:
+    part = (metadata.body_part or "").upper()
+    if part and not any(word in part for word in _CHEST_WORDS):
+        return f"Not a chest radiograph: the header says {part}."
+    return None
+
+
+def _view(metadata: Metadata, _card: ScopeCard) -> str | None:
+    if metadata.view in (View.LATERAL, View.OTHER):
+        return f"Not a frontal view: the header says {metadata.view}."
+    return None
+
+
+def _processing(metadata: Metadata, _card: ScopeCard) -> str | None:
+    if metadata.for_processing:
+        return "The header says FOR PROCESSING: raw detector data, not a picture to read."
+    return None
+
+
+HEADER_RULES: tuple[Callable[[Metadata, ScopeCard], str | None], ...] = (
+    _modality,
+    _body_part,
+    _view,
+    _processing,
+)
