@@ -1,0 +1,300 @@
+"""The bones of a phantom, as bent tubes that are projected point by point.
+
+For a closed surface with outward area elements n dA, the picture of `dA` is what a thin shell adds along each
+ray (bright rims, as cortical bone has them), and the picture of `z n_z dA` is the length of the ray inside
+(divergence theorem). So one scattered set of points gives cortex and marrow, and superposition for nothing.
+Units and axes: see `phantom_anatomy`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from cxrviewer.studies.phantom_anatomy import LEFT, RIGHT, Anatomy, Canvas, Field, lateral_edge
+from cxrviewer.studies.radiograph import View
+
+Points = NDArray[np.float32]
+
+GOLDEN = 0.6180339887
+AROUND = (1.2, 14)
+"""Points round a tube for each step of its girth, and the fewest. Each ring is turned against its neighbour,
+so that they never line up into stripes."""
+MARROW = 0.16
+"""Density of spongy bone as a share of compact bone, above soft tissue."""
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """Surface points on the film: x, y in mm and the bone volume (compact, mm3) that each stands for."""
+
+    x: Points
+    y: Points
+    weight: Points
+
+
+def project(canvas: Canvas, clouds: list[Cloud], blur_mm: float) -> Field:
+    """Points -> mm of material along each ray, (H, W); each point is shared by its four nearest pixels."""
+    size, pixel = canvas.size, canvas.pixel
+    x = np.concatenate([c.x.ravel() for c in clouds]) / pixel + (size / 2 - 0.5)
+    y = (np.concatenate([c.y.ravel() for c in clouds]) - canvas.top) / pixel - 0.5
+    weight = np.concatenate([c.weight.ravel() for c in clouds]) / pixel**2
+    kept = (x >= 0) & (x < size - 1) & (y >= 0) & (y < size - 1)
+    x, y, weight = x[kept], y[kept], weight[kept]
+    column, row = x.astype(np.int32), y.astype(np.int32)
+    fx, fy = x - column, y - row
+    index = row * size + column
+    picture = np.zeros(size * size)
+    for step, share in (
+        (0, (1 - fx) * (1 - fy)),
+        (1, fx * (1 - fy)),
+        (size, (1 - fx) * fy),
+        (size + 1, fx * fy),
+    ):
+        picture += np.bincount(index + step, weight * share, size * size)
+    sharp = picture.reshape(size, size).astype(np.float32)
+    return np.asarray(ndimage.gaussian_filter(sharp, blur_mm / pixel, truncate=3), np.float32)
+
+
+def tube(
+    path: NDArray[np.float64],
+    thick: float | NDArray[np.float64],
+    tall: float | NDArray[np.float64],
+    cortex: float | NDArray[np.float64],
+    *,
+    step: float,
+    facing: NDArray[np.float64] | None = None,
+    marrow: float = MARROW,
+    rotation: float = 0.0,
+) -> Cloud:
+    """A bent bone. `path` (n, 3) mm; radii `thick` along `facing` (default: towards the reader) and `tall`
+    across it; `cortex` mm of compact bone; `step` mm between points. Radii and cortex may vary along the path."""
+    length = np.linalg.norm(np.diff(path, axis=0), axis=1)
+    run = np.concatenate([[0.0], np.cumsum(length)])
+    count = max(8, int(run[-1] / step))
+    at = np.linspace(0, run[-1], count)
+
+    def along(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.interp(at, run, values)
+
+    def resample(values: float | NDArray[np.float64]) -> NDArray[np.float64]:
+        return along(np.broadcast_to(np.asarray(values, float), run.shape))[:, None]
+
+    centre = np.stack([along(path[:, i]) for i in range(3)], axis=1)
+    hint = (
+        np.tile([0.0, 0.0, 1.0], (count, 1))
+        if facing is None
+        else np.stack([along(facing[:, i]) for i in range(3)], axis=1)
+    )
+    tangent = np.gradient(centre, axis=0)
+    tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
+    normal = hint - (hint * tangent).sum(1, keepdims=True) * tangent
+    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
+    binormal = np.cross(tangent, normal)
+    rn, rb, shell = resample(thick), resample(tall), resample(cortex)
+    around = max(AROUND[1], int(AROUND[0] * np.pi * (np.mean(rn) + np.mean(rb)) / 2 / step))
+    angle = 2 * np.pi * (np.arange(around) + (np.arange(count) * GOLDEN % 1)[:, None]) / around
+    cos, sin = np.cos(angle), np.sin(angle)
+    element = run[-1] / count * 2 * np.pi / around
+    area = element * np.hypot(rb * cos, rn * sin)
+    depth = rn * cos * normal[:, 2:] + rb * sin * binormal[:, 2:]
+    # The open ends of a leaning tube would cover the rest of its volume.
+    leaning = np.maximum(1 - tangent[:, 2:] ** 2, 0.1)
+    inside = element / leaning * depth * (rb * cos * normal[:, 2:] + rn * sin * binormal[:, 2:])
+    turned = rotation * (centre[:, 2:] + depth)
+    x = centre[:, :1] + rn * cos * normal[:, :1] + rb * sin * binormal[:, :1] + turned
+    y = centre[:, 1:2] + rn * cos * normal[:, 1:2] + rb * sin * binormal[:, 1:2]
+    present = np.minimum(shell / max(float(np.max(shell)), 1e-9), 1)
+    weight = shell * area + marrow * present * inside
+    return Cloud(x.astype(np.float32), y.astype(np.float32), weight.astype(np.float32))
+
+
+def _bezier(*points: tuple[float, float, float], count: int = 40) -> NDArray[np.float64]:
+    """A smooth path that starts and ends at the outer points and leans to the others, (count, 3)."""
+    t = np.linspace(0, 1, count)[:, None]
+    layer = [np.asarray(p, float)[None, :] + 0 * t for p in points]
+    while len(layer) > 1:
+        layer = [(1 - t) * a + t * b for a, b in pairwise(layer)]
+    return layer[0]
+
+
+# -- the bones -------------------------------------------------------------------------------------
+
+
+def rib_level(number: int) -> float:
+    """y of the head of rib 1 to 12, before the body's height factor; the vertebrae follow it."""
+    return float(-5 + 18.8 * (number - 1) + 0.42 * (number - 1) ** 1.5)
+
+
+def ribs(body: Anatomy, step: float, rng: np.random.Generator) -> list[Cloud]:
+    """Twelve pairs. Each runs outwards from the spine, falls round the side, and on inwards."""
+    clouds = []
+    for number in range(1, 13):
+        level = rib_level(number) * body.height
+        drop = (
+            body.rib_slope
+            * body.height
+            * float(np.interp(number, [1, 2, 4, 7, 10, 12], [58, 76, 104, 134, 152, 80]))
+        )
+        end = float(
+            np.interp(number, [1, 2, 5, 7, 9, 10, 11, 12], [2.5, 2.55, 2.52, 2.45, 2.3, 2.15, 1.75, 1.4])
+        )
+        for side in (RIGHT, LEFT):
+            theta = np.linspace(0.17, end + float(rng.normal(0, 0.03)), 70)
+            u = theta / np.pi
+            # Level with its head at first (even a little above), then ever steeper until it is past the side.
+            fall = 1.9 * u**1.7 / (1 + 0.9 * u**2.2) - (0.05 if number == 1 else 0.15) * np.sin(
+                np.clip(theta / 1.1, 0, np.pi)
+            )
+            y = level + drop * fall + float(rng.normal(0, 0.8))
+            side_y = float(np.interp(np.pi / 2, theta, y)) if end > 1.6 else float(y[-1])
+            reach = float(lateral_edge(body, np.array([max(side_y, 6.0)], np.float32))[0]) + 2.5
+            if number == 1:
+                reach *= 0.72
+            elif number == 2:
+                reach *= 0.93
+            depth = reach * 0.66
+            x = side * reach * np.sin(theta) ** 0.80
+            path = np.stack([x, y, -depth * np.cos(theta)], axis=1)
+            facing = np.stack([side * np.sin(theta), 0 * theta, -np.cos(theta)], axis=1)
+            taper = np.clip((end - theta) / 0.10, 0, 1) ** 0.5
+            tall = (5.4 if number > 1 else 6.2) * (0.92 + 0.22 * u) * np.clip(theta / 0.3, 0.7, 1)
+            cortex = (
+                body.bone
+                * float(np.interp(number, [1, 3, 9, 10], [0.6, 0.95, 0.95, 0.6]))
+                * taper
+                * (1.1 - 0.25 * u)
+            )
+            clouds.append(tube(path, 3.2, tall, cortex, step=step, facing=facing, rotation=body.rotation))
+    return clouds
+
+
+def spine(body: Anatomy, step: float) -> list[Cloud]:
+    """Vertebrae from the neck to the belly: bodies, end plates, pedicles, processes."""
+    clouds = []
+    bend = 2.0 * np.sin(np.linspace(0, 5, 24) + body.heart * 9)
+    for index in range(-3, 21):
+        number = index + 1
+        top = (
+            rib_level(number) * body.height
+            if number >= 1
+            else (rib_level(1) + 17 * (number - 1)) * body.height
+        )
+        high = (rib_level(max(number, 1) + 1) - rib_level(max(number, 1))) * body.height * 0.80
+        x, half = float(bend[index + 3]), (12.5 + 0.42 * (index + 3)) * (1 - 0.1 * body.child)
+        z = -62.0
+        middle, bottom = top + high / 2, top + high
+
+        def add(
+            path: NDArray[np.float64], thick: float, tall: float, cortex: float, marrow: float = 0.0
+        ) -> None:
+            clouds.append(
+                tube(path, thick, tall, cortex * body.bone, step=step, marrow=marrow, rotation=body.rotation)
+            )
+
+        column = np.array([[x, top + high * t, z] for t in np.linspace(0, 1, 9)])
+        waist = 1 - 0.10 * np.sin(np.linspace(0, np.pi, 9))
+        clouds.append(
+            tube(
+                column,
+                13 * waist,
+                half * waist,
+                0.16 * body.bone,
+                step=step,
+                marrow=0.04,
+                rotation=body.rotation,
+            )
+        )
+        for plate in (top, bottom):
+            add(_bezier((x - half, plate, z), (x, plate, z), (x + half, plate, z)), 9.0, 0.8, 0.13)
+        for side in (RIGHT, LEFT):
+            ring = np.array([[x + side * half * 0.66, top + high * 0.32, z - d] for d in (14.0, 20.0, 26.0)])
+            angle = np.array([[side, 0.0, 0.0]] * 3)
+            clouds.append(
+                tube(
+                    ring,
+                    2.6,
+                    4.0,
+                    0.17 * body.bone,
+                    step=step,
+                    facing=angle,
+                    marrow=0,
+                    rotation=body.rotation,
+                )
+            )
+            if 0 < number <= 12:
+                tip = (x + side * (half + 13), top + high * 0.22, z - 34)
+                add(_bezier((x + side * half * 0.8, top + high * 0.4, z - 26), tip), 3.0, 3.6, 0.5, 0.1)
+        add(
+            _bezier((x, middle, z - 30), (x, bottom + 4, z - 48), (x, bottom + 9, z - 50)), 4.0, 2.3, 0.5, 0.1
+        )
+    return clouds
+
+
+def shoulder_girdle(body: Anatomy, step: float) -> list[Cloud]:
+    """Collar bones, upper arms and shoulder blades; these stand clear of the lungs in PA."""
+    clouds = []
+    w, h = body.width, body.height
+    raised = 9.0 if body.view is View.AP else 0.0
+    clear = 0.0 if body.view is View.PA else -17.0
+    for side in (RIGHT, LEFT):
+        lean = side * body.rotation * 60
+
+        def add(
+            points: list[tuple[float, float, float]], thick: float, tall: float, cortex: float, s: int = side
+        ) -> None:
+            path = _bezier(*((s * x * w, y * h, z) for x, y, z in points))
+            flare = 1 + 0.35 * np.abs(np.linspace(-1, 1, len(path))) ** 4
+            clouds.append(
+                tube(path, thick * flare, tall * flare, cortex * body.bone, step=step, rotation=body.rotation)
+            )
+
+        clavicle_y = 40 - raised + lean
+        add(
+            [
+                (14, clavicle_y, 60),
+                (55, clavicle_y - 5, 78),
+                (92, clavicle_y - 34, 30),
+                (148, clavicle_y - 30, 0),
+            ],
+            5.2,
+            5.4,
+            1.7,
+        )
+        blade = 146 + clear
+        add(
+            [(blade, 38, -30), (blade - 4, 80, -50), (blade - 8, 120, -60), (blade - 22, 158, -66)],
+            3.4,
+            2.6,
+            1.5,
+        )
+        add(
+            [(104 + clear, 22, -66), (98 + clear, 70, -72), (blade - 40, 120, -72), (blade - 22, 158, -66)],
+            2.2,
+            1.3,
+            0.7,
+        )
+        add([(103 + clear, 44, -74), (130 + clear / 2, 30, -78), (160, 2, -20)], 2.6, 3.6, 0.9)
+        add([(104 + clear, 22, -66), (120, 8, -55), (146, 12, -20)], 2.0, 1.5, 0.8)
+        add([(142, 22, 0), (134, 8, 10), (128, 20, 22)], 4.0, 5.0, 1.0)
+        add([(blade + 3, 18, -20), (blade - 1, 34, -22), (blade + 4, 50, -20)], 8.0, 3.0, 0.9)
+        down = np.linspace(0, 150, 90)
+        ball = np.sqrt(np.maximum(23.0**2 - (down - 23) ** 2, 0.3))
+        girth = np.maximum(ball, np.where(down > 23, 12 + 11 * np.exp(-(((down - 23) / 18) ** 2)), 0))
+        path = np.stack(
+            [side * (163 * w + 0.05 * down + 0.0013 * down**2), 6 - raised + down, 0 * down - 8], axis=1
+        )
+        clouds.append(tube(path, girth, girth, 1.1 * body.bone, step=step, marrow=0.05))
+    return clouds
+
+
+def bones(body: Anatomy, canvas: Canvas, seed: int) -> Field:
+    """The skeleton: mm of compact bone along each ray, (H, W)."""
+    step = canvas.pixel * 0.95
+    rng = np.random.default_rng([seed, 3])
+    clouds = ribs(body, step, rng) + spine(body, step) + shoulder_girdle(body, step)
+    return project(canvas, clouds, 0.45)
