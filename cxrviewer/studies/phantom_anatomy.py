@@ -12,42 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
+from cxrviewer.studies.phantom_geometry import Canvas, Field, capsule, ellipsoid, smooth, union
 from cxrviewer.studies.radiograph import View
-
-Field = NDArray[np.float32]
-"""(H, W), (H, 1) or (1, W) float32: a quantity on the film's grid."""
 
 RIGHT, LEFT = -1, 1
 """The patient's sides, as the sign of x on the film."""
 
-FIELD_MM = 376.0
+FIELD_MM = 364.0
 ADULT = 18.0
-
-
-@dataclass(frozen=True)
-class Canvas:
-    """The film: `size` pixels a side; `width` body millimetres across; `top` is the y of its upper edge."""
-
-    size: int
-    width: float
-    top: float
-
-    @property
-    def pixel(self) -> float:
-        """Body millimetres a pixel."""
-        return self.width / self.size
-
-    @property
-    def x(self) -> Field:
-        """(1, W): x of the pixel centres; the midline is the film's middle."""
-        return ((np.arange(self.size, dtype=np.float32) + 0.5) * self.pixel - self.width / 2)[None, :]
-
-    @property
-    def y(self) -> Field:
-        """(H, 1): y of the pixel centres."""
-        return ((np.arange(self.size, dtype=np.float32) + 0.5) * self.pixel + self.top)[:, None]
 
 
 @dataclass(frozen=True)
@@ -117,41 +90,6 @@ def draw_anatomy(seed: int) -> Anatomy:
     )
 
 
-def _smooth(values: list[float], knots: list[float], y: Field, sigma_mm: float = 12.0) -> Field:
-    """A smooth curve through knots, read off at y of any shape."""
-    ladder = np.arange(-120.0, 420.0)
-    rounded = ndimage.gaussian_filter1d(np.interp(ladder, knots, values), sigma_mm, mode="nearest")
-    return np.asarray(np.interp(y, ladder, rounded), np.float32)
-
-
-def ellipsoid(
-    canvas: Canvas, centre: tuple[float, float], radii: tuple[float, float, float], tilt: float = 0.0
-) -> Field:
-    """Path length through an ellipsoid, (H, W) mm. `tilt` turns its first axis downwards, radians."""
-    x, y = canvas.x - np.float32(centre[0]), canvas.y - np.float32(centre[1])
-    cos, sin = np.float32(np.cos(tilt)), np.float32(np.sin(tilt))
-    along, across = (x * cos + y * sin) / np.float32(radii[0]), (y * cos - x * sin) / np.float32(radii[1])
-    return 2 * np.float32(radii[2]) * np.sqrt(np.maximum(1 - along * along - across * across, 0))
-
-
-def capsule(canvas: Canvas, start: tuple[float, float], end: tuple[float, float], radius: float) -> Field:
-    """Path length through a round-ended cylinder that lies in the film's plane, (H, W) mm."""
-    dx, dy = end[0] - start[0], end[1] - start[1]
-    x, y = canvas.x - np.float32(start[0]), canvas.y - np.float32(start[1])
-    t = np.clip((x * np.float32(dx) + y * np.float32(dy)) / np.float32(dx * dx + dy * dy), 0, 1)
-    distance = (x - t * np.float32(dx)) ** 2 + (y - t * np.float32(dy)) ** 2
-    return 2 * np.sqrt(np.maximum(np.float32(radius * radius) - distance, 0))
-
-
-def union(*solids: Field) -> Field:
-    """Path length through overlapping solids of one tissue: nearly the longest, with the seams rounded."""
-    total = np.zeros(np.broadcast_shapes(*(s.shape for s in solids)), np.float32)
-    for solid in solids:
-        squared = solid * solid
-        total += squared * squared
-    return np.sqrt(np.sqrt(total))
-
-
 # -- the lungs -------------------------------------------------------------------------------------
 
 
@@ -162,7 +100,7 @@ def lateral_edge(body: Anatomy, y: Field) -> Field:
     # A child's chest is a barrel: wide above, hardly wider below.
     barrel = [84.0, 93.0, 102.0, 112.0, 121.0, 126.0, 129.0, 130.0, 130.0]
     edge = [body.width * (a + body.child * (b - a)) for a, b in zip(adult, barrel, strict=True)]
-    return _smooth(edge, [k * body.height for k in knots], y)
+    return smooth(edge, [k * body.height for k in knots], y)
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,13 +113,14 @@ class Lung:
 
 def lung(body: Anatomy, canvas: Canvas, side: int) -> Lung:
     """The lung of one side. Below the top of its dome the ray still crosses lung behind the liver."""
-    y, x = canvas.y, side * canvas.x
+    own = side * canvas.x[0] > 0
+    y, x = canvas.y, side * canvas.x[:, own]
     closing = np.sqrt(1 - (1 - np.clip(y / (30 * body.height), 0, 1)) ** 2)
     summit = 47 * body.width
     outer = summit + (lateral_edge(body, y) - summit) * closing
     # The edge at the mediastinum wanders: vessels of the neck above, the azygos arch and the aorta below.
     wander = [5.0, 3.0, 0.0, 3.0, -1.0, 0.0] if side == RIGHT else [6.0, 4.0, 1.0, 2.0, 0.0, 2.0]
-    middle = _smooth([20 + w for w in wander], [0, 30, 65, 95, 140, 220], y, 8.0)
+    middle = smooth([20 + w for w in wander], [0, 30, 65, 95, 140, 220], y, 8.0)
     inner = summit - (summit - middle) * closing
     half = np.maximum((outer - inner) / 2, 1e-3)
     u = np.clip((x - (outer + inner) / 2) / half, -1, 1)
@@ -194,8 +133,11 @@ def lung(body: Anatomy, canvas: Canvas, side: int) -> Lung:
     below = np.maximum(y - dome, 0)
     behind = np.maximum(0.15 - 0.15 * np.sqrt(below / 30), 0)
     before = np.maximum(0.85 - 0.85 * np.sqrt(below / 7), 0)
-    path = full * (behind + before)
-    return Lung(path.astype(np.float32), (full > 2) & (below <= 0))
+    path = np.zeros((canvas.size, canvas.size), np.float32)
+    area = np.zeros((canvas.size, canvas.size), np.bool_)
+    path[:, own] = full * (behind + before)
+    area[:, own] = (full > 2) & (below <= 0)
+    return Lung(path, area)
 
 
 def _dome(body: Anatomy, x: Field, side: int) -> Field:
@@ -262,7 +204,7 @@ def soft_tissue(body: Anatomy, canvas: Canvas) -> Field:
     y, x = canvas.y, np.abs(canvas.x)
     wall = 20 + 34 * body.fat
     edge = lateral_edge(body, np.maximum(y, 60)) + wall
-    waist = _smooth([0.0, 0.0, 6.0, 14.0 * (1 - 2 * body.fat)], [0, 200, 260, 400], y)
+    waist = smooth([0.0, 0.0, 6.0, 14.0 * (1 - 2 * body.fat)], [0, 200, 260, 400], y)
     inside = np.clip(1 - (x / (edge - waist)) ** 2.9, 0, None)
     rising = np.clip((y + 40) / 120, 0, 1)
     belly = 1 + 0.12 * np.clip((y - 190) / 120, 0, 1)

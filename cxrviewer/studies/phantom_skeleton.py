@@ -1,128 +1,13 @@
-"""The bones of a phantom, as bent tubes that are projected point by point.
-
-For a closed surface with outward area elements n dA, the picture of `dA` is what a thin shell adds along each
-ray (bright rims, as cortical bone has them), and the picture of `z n_z dA` is the length of the ray inside
-(divergence theorem). So one scattered set of points gives cortex and marrow, and superposition for nothing.
-Units and axes: see `phantom_anatomy`.
-"""
+"""The bones of a phantom: rib cage, spine and shoulder girdle. Units and axes: see `phantom_anatomy`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import pairwise
-
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from cxrviewer.studies.phantom_anatomy import LEFT, RIGHT, Anatomy, Canvas, Field, lateral_edge
+from cxrviewer.studies.phantom_anatomy import LEFT, RIGHT, Anatomy, lateral_edge
+from cxrviewer.studies.phantom_geometry import Canvas, Cloud, Field, bezier, project, tube
 from cxrviewer.studies.radiograph import View
-
-Points = NDArray[np.float32]
-
-GOLDEN = 0.6180339887
-AROUND = (1.2, 14)
-"""Points round a tube for each step of its girth, and the fewest. Each ring is turned against its neighbour,
-so that they never line up into stripes."""
-MARROW = 0.16
-"""Density of spongy bone as a share of compact bone, above soft tissue."""
-
-
-@dataclass(frozen=True)
-class Cloud:
-    """Surface points on the film: x, y in mm and the bone volume (compact, mm3) that each stands for."""
-
-    x: Points
-    y: Points
-    weight: Points
-
-
-def project(canvas: Canvas, clouds: list[Cloud], blur_mm: float) -> Field:
-    """Points -> mm of material along each ray, (H, W); each point is shared by its four nearest pixels."""
-    size, pixel = canvas.size, canvas.pixel
-    x = np.concatenate([c.x.ravel() for c in clouds]) / pixel + (size / 2 - 0.5)
-    y = (np.concatenate([c.y.ravel() for c in clouds]) - canvas.top) / pixel - 0.5
-    weight = np.concatenate([c.weight.ravel() for c in clouds]) / pixel**2
-    kept = (x >= 0) & (x < size - 1) & (y >= 0) & (y < size - 1)
-    x, y, weight = x[kept], y[kept], weight[kept]
-    column, row = x.astype(np.int32), y.astype(np.int32)
-    fx, fy = x - column, y - row
-    index = row * size + column
-    picture = np.zeros(size * size)
-    for step, share in (
-        (0, (1 - fx) * (1 - fy)),
-        (1, fx * (1 - fy)),
-        (size, (1 - fx) * fy),
-        (size + 1, fx * fy),
-    ):
-        picture += np.bincount(index + step, weight * share, size * size)
-    sharp = picture.reshape(size, size).astype(np.float32)
-    return np.asarray(ndimage.gaussian_filter(sharp, blur_mm / pixel, truncate=3), np.float32)
-
-
-def tube(
-    path: NDArray[np.float64],
-    thick: float | NDArray[np.float64],
-    tall: float | NDArray[np.float64],
-    cortex: float | NDArray[np.float64],
-    *,
-    step: float,
-    facing: NDArray[np.float64] | None = None,
-    marrow: float = MARROW,
-    rotation: float = 0.0,
-) -> Cloud:
-    """A bent bone. `path` (n, 3) mm; radii `thick` along `facing` (default: towards the reader) and `tall`
-    across it; `cortex` mm of compact bone; `step` mm between points. Radii and cortex may vary along the path."""
-    length = np.linalg.norm(np.diff(path, axis=0), axis=1)
-    run = np.concatenate([[0.0], np.cumsum(length)])
-    count = max(8, int(run[-1] / step))
-    at = np.linspace(0, run[-1], count)
-
-    def along(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.interp(at, run, values)
-
-    def resample(values: float | NDArray[np.float64]) -> NDArray[np.float64]:
-        return along(np.broadcast_to(np.asarray(values, float), run.shape))[:, None]
-
-    centre = np.stack([along(path[:, i]) for i in range(3)], axis=1)
-    hint = (
-        np.tile([0.0, 0.0, 1.0], (count, 1))
-        if facing is None
-        else np.stack([along(facing[:, i]) for i in range(3)], axis=1)
-    )
-    tangent = np.gradient(centre, axis=0)
-    tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
-    normal = hint - (hint * tangent).sum(1, keepdims=True) * tangent
-    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
-    binormal = np.cross(tangent, normal)
-    rn, rb, shell = resample(thick), resample(tall), resample(cortex)
-    around = max(AROUND[1], int(AROUND[0] * np.pi * (np.mean(rn) + np.mean(rb)) / 2 / step))
-    angle = 2 * np.pi * (np.arange(around) + (np.arange(count) * GOLDEN % 1)[:, None]) / around
-    cos, sin = np.cos(angle), np.sin(angle)
-    element = run[-1] / count * 2 * np.pi / around
-    area = element * np.hypot(rb * cos, rn * sin)
-    depth = rn * cos * normal[:, 2:] + rb * sin * binormal[:, 2:]
-    # The open ends of a leaning tube would cover the rest of its volume.
-    leaning = np.maximum(1 - tangent[:, 2:] ** 2, 0.1)
-    inside = element / leaning * depth * (rb * cos * normal[:, 2:] + rn * sin * binormal[:, 2:])
-    turned = rotation * (centre[:, 2:] + depth)
-    x = centre[:, :1] + rn * cos * normal[:, :1] + rb * sin * binormal[:, :1] + turned
-    y = centre[:, 1:2] + rn * cos * normal[:, 1:2] + rb * sin * binormal[:, 1:2]
-    present = np.minimum(shell / max(float(np.max(shell)), 1e-9), 1)
-    weight = shell * area + marrow * present * inside
-    return Cloud(x.astype(np.float32), y.astype(np.float32), weight.astype(np.float32))
-
-
-def _bezier(*points: tuple[float, float, float], count: int = 40) -> NDArray[np.float64]:
-    """A smooth path that starts and ends at the outer points and leans to the others, (count, 3)."""
-    t = np.linspace(0, 1, count)[:, None]
-    layer = [np.asarray(p, float)[None, :] + 0 * t for p in points]
-    while len(layer) > 1:
-        layer = [(1 - t) * a + t * b for a, b in pairwise(layer)]
-    return layer[0]
-
-
-# -- the bones -------------------------------------------------------------------------------------
 
 
 def rib_level(number: int) -> float:
@@ -165,7 +50,7 @@ def ribs(body: Anatomy, step: float, rng: np.random.Generator) -> list[Cloud]:
             tall = (5.4 if number > 1 else 6.2) * (0.92 + 0.22 * u) * np.clip(theta / 0.3, 0.7, 1)
             cortex = (
                 body.bone
-                * float(np.interp(number, [1, 3, 9, 10], [0.6, 0.95, 0.95, 0.6]))
+                * float(np.interp(number, [1, 3, 8, 9, 10], [0.6, 0.95, 0.95, 0.75, 0.45]))
                 * taper
                 * (1.1 - 0.25 * u)
             )
@@ -210,7 +95,7 @@ def spine(body: Anatomy, step: float) -> list[Cloud]:
             )
         )
         for plate in (top, bottom):
-            add(_bezier((x - half, plate, z), (x, plate, z), (x + half, plate, z)), 9.0, 0.8, 0.13)
+            add(bezier((x - half, plate, z), (x, plate, z), (x + half, plate, z)), 9.0, 0.8, 0.13)
         for side in (RIGHT, LEFT):
             ring = np.array([[x + side * half * 0.66, top + high * 0.32, z - d] for d in (14.0, 20.0, 26.0)])
             angle = np.array([[side, 0.0, 0.0]] * 3)
@@ -228,10 +113,8 @@ def spine(body: Anatomy, step: float) -> list[Cloud]:
             )
             if 0 < number <= 12:
                 tip = (x + side * (half + 13), top + high * 0.22, z - 34)
-                add(_bezier((x + side * half * 0.8, top + high * 0.4, z - 26), tip), 3.0, 3.6, 0.5, 0.1)
-        add(
-            _bezier((x, middle, z - 30), (x, bottom + 4, z - 48), (x, bottom + 9, z - 50)), 4.0, 2.3, 0.5, 0.1
-        )
+                add(bezier((x + side * half * 0.8, top + high * 0.4, z - 26), tip), 3.0, 3.6, 0.5, 0.1)
+        add(bezier((x, middle, z - 30), (x, bottom + 4, z - 48), (x, bottom + 9, z - 50)), 4.0, 2.3, 0.5, 0.1)
     return clouds
 
 
@@ -247,7 +130,7 @@ def shoulder_girdle(body: Anatomy, step: float) -> list[Cloud]:
         def add(
             points: list[tuple[float, float, float]], thick: float, tall: float, cortex: float, s: int = side
         ) -> None:
-            path = _bezier(*((s * x * w, y * h, z) for x, y, z in points))
+            path = bezier(*((s * x * w, y * h, z) for x, y, z in points))
             flare = 1 + 0.35 * np.abs(np.linspace(-1, 1, len(path))) ** 4
             clouds.append(
                 tube(path, thick * flare, tall * flare, cortex * body.bone, step=step, rotation=body.rotation)
@@ -294,7 +177,7 @@ def shoulder_girdle(body: Anatomy, step: float) -> list[Cloud]:
 
 def bones(body: Anatomy, canvas: Canvas, seed: int) -> Field:
     """The skeleton: mm of compact bone along each ray, (H, W)."""
-    step = canvas.pixel * 0.95
+    step = canvas.pixel * 1.15
     rng = np.random.default_rng([seed, 3])
-    clouds = ribs(body, step, rng) + spine(body, step) + shoulder_girdle(body, step)
+    clouds = ribs(body, step, rng) + spine(body, 1.3 * step) + shoulder_girdle(body, step)
     return project(canvas, clouds, 0.45)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrviewer.studies.phantom_anatomy import LEFT, RIGHT, Anatomy, Canvas, Field
-from cxrviewer.studies.phantom_skeleton import Cloud, project
+from cxrviewer.studies.phantom_anatomy import LEFT, RIGHT, Anatomy
+from cxrviewer.studies.phantom_geometry import Canvas, Cloud, Field, project
 
 GENERATIONS = 8
 
@@ -58,8 +58,8 @@ def _segments(
     radius: NDArray[np.float64],
 ) -> tuple[Cloud, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Slightly bent tapering pieces of vessel as points; and where each ends, and in which direction."""
-    along = max(4, int(np.median(length) / canvas.pixel))
-    across = max(3, int(2 * np.max(radius) / canvas.pixel))
+    along = max(4, int(np.median(length) / canvas.pixel / 1.2))
+    across = max(3, int(1.3 * np.max(radius) / canvas.pixel))
     t = (np.arange(along) + 0.5) / along
     heading = angle[:, None] + bend[:, None] * t
     step = (length / along)[:, None]

@@ -16,8 +16,9 @@ from scipy import ndimage
 
 from cxrviewer.errors import ConfigurationError
 from cxrviewer.studies import phantom_anatomy as anatomy
-from cxrviewer.studies.phantom_anatomy import LEFT, RIGHT, Anatomy, Canvas, Field
+from cxrviewer.studies.phantom_anatomy import LEFT, RIGHT, Anatomy
 from cxrviewer.studies.phantom_files import phantom_dicom, phantom_png
+from cxrviewer.studies.phantom_geometry import Canvas, Field, ellipsoid, union
 from cxrviewer.studies.phantom_skeleton import bones
 from cxrviewer.studies.phantom_vessels import vessels
 from cxrviewer.studies.radiograph import View
@@ -135,19 +136,19 @@ def make_phantom(seed: int, *, size: int = 1024, lesion: Lesion | str | None = "
 def _density(body: Anatomy, canvas: Canvas, seed: int) -> tuple[Field, NDArray[np.bool_]]:
     """Attenuation along each ray (natural logarithm) and the mask of clear lung, (H, W)."""
     # What has no sharp edge is drawn coarsely; muscle and fat run into each other, so it is blurred as well.
-    coarse = Canvas(256, canvas.width, canvas.top)
+    coarse = Canvas(320, canvas.width, canvas.top)
     wall = anatomy.soft_tissue(body, coarse)
     wall = ndimage.gaussian_filter(wall, 3.0 / coarse.pixel) + anatomy.breasts(body, coarse)
-    wall *= 1 + _mottle(seed, 256)
+    wall *= 1 + _mottle(seed, coarse.size)
+    wall -= 0.9 * anatomy.airway(body, coarse) + 0.5 * anatomy.gas(body, coarse, seed)
     soft = _resampled(wall, canvas.size)
 
     right, left = (anatomy.lung(body, canvas, side) for side in (RIGHT, LEFT))
     air = right.path + left.path
-    centre = anatomy.union(anatomy.heart(body, canvas), anatomy.great_vessels(body, canvas))
+    centre = union(anatomy.heart(body, canvas), anatomy.great_vessels(body, canvas))
     # Heart and vessels push lung aside, but some lung is always before or behind them.
     lung = np.maximum(air - centre, 0.22 * air)
     soft -= (1 - LUNG_SHARE) * lung
-    soft -= 0.9 * anatomy.airway(body, canvas) + 0.5 * anatomy.gas(body, canvas, seed)
     soft += vessels(body, canvas, seed) * np.minimum(lung / 120, 1) ** np.float32(1.5) * np.float32(1.3)
     density = TISSUE * np.maximum(soft, 0) + BONE * bones(body, canvas, seed)
     return density, (right.area | left.area) & (centre <= 0)
@@ -220,7 +221,7 @@ def _opacity(lesion: Lesion, body: Anatomy, canvas: Canvas, seed: int) -> Field:
     x0, y0 = _place(lesion, body, rng)
     if lesion.kind is Kind.NODULE:
         radius = float(rng.uniform(6, 13))
-        ball = anatomy.ellipsoid(canvas, (x0, y0), (radius, radius * float(rng.uniform(0.85, 1)), 0.5))
+        ball = ellipsoid(canvas, (x0, y0), (radius, radius * float(rng.uniform(0.85, 1)), 0.5))
         return np.asarray(ball**0.8, np.float32)
     radius = float(rng.uniform(20, 34))
     x, y = canvas.x - np.float32(x0), canvas.y - np.float32(y0)
@@ -240,7 +241,7 @@ def _place(lesion: Lesion, body: Anatomy, rng: np.random.Generator) -> tuple[flo
     """A point well inside clear lung of the wished side and zone, in mm; the same on a film of any size."""
     film = body.canvas(96)
     half = anatomy.lung(body, film, LEFT if lesion.side is Side.LEFT else RIGHT).area
-    centre = anatomy.union(anatomy.heart(body, film), anatomy.great_vessels(body, film))
+    centre = union(anatomy.heart(body, film), anatomy.great_vessels(body, film))
     rows = np.flatnonzero(half.any(axis=1))
     third = tuple(Zone).index(lesion.zone or Zone.MIDDLE)
     first, last = rows[0] + third * len(rows) / 3, rows[0] + (third + 1) * len(rows) / 3

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cxrviewer.errors import ConfigurationError
-from cxrviewer.studies.phantom_anatomy import Canvas, capsule, ellipsoid, heart
-from cxrviewer.studies.phantom_skeleton import project, tube
+from cxrviewer.studies.phantom_anatomy import heart
+from cxrviewer.studies.phantom_geometry import Canvas, capsule, ellipsoid, project, tube
 from cxrviewer.studies.phantoms import (
     DEMO_SEEDS,
     Kind,
