@@ -20,7 +20,9 @@ DATASETS: dict[str, Callable[[Path], Dataset]] = {
 def read_dataset(name: str, root: Path) -> Dataset:
     """Read a folder as the named data set. Raises ConfigurationError, NotFoundError or LabelFileError."""
     if name not in DATASETS:
-        raise ConfigurationError(f"There is no data set called {name}.", f"Choose one of {', '.join(DATASETS)}.")
+        raise ConfigurationError(
+            f"There is no data set called {name}.", f"Choose one of {', '.join(DATASETS)}."
+        )
     return DATASETS[name](root)
 
 

@@ -21,7 +21,7 @@ _VIEWS = {"pa": View.PA, "ap": View.AP}
 
 
 def read(root: Path) -> Dataset:
-    """The pictures at hand; the owner's table lists more than a folder needs to hold, so `missing` may be long."""
+    """The pictures at hand; the owner's table may list far more than the folder holds (`missing`)."""
     folder = root / "hannover" if (root / "hannover").is_dir() else root
     rows, missing = [], []
     for _, line in read_table(folder / "data.csv", ["patient_id", "image_id", "projection"]):

@@ -65,7 +65,7 @@ class Dataset:
 
 
 def digest_of(dataset: Dataset) -> str:
-    """sha256 over every image's path and content and its labels, in sorted order: names the exact data used."""
+    """sha256 over every image's path, content and labels, in sorted order: names the exact data used."""
     total = hashlib.sha256()
     for row in sorted(dataset.rows, key=lambda row: row.image):
         content = hashlib.sha256((dataset.root / row.image).read_bytes()).hexdigest()

@@ -1,6 +1,12 @@
-"""Which rows must stay together: patients joined with the near-duplicates of their pictures."""
+"""Which rows must stay together: patients joined with the duplicates of their pictures."""
 
 from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from dataclasses import replace
+
+from cxrviewer.datasets.dataset import Dataset, Row
 
 
 class Groups:
@@ -21,3 +27,26 @@ class Groups:
         low, high = sorted((self.of(first), self.of(second)))
         if low != high:
             self._parent[high] = low
+
+
+def identical_pictures(dataset: Dataset) -> tuple[tuple[Row, ...], ...]:
+    """Rows whose files hold the same bytes, in sets of two and more. Only files of equal size are read."""
+    by_size: dict[int, list[Row]] = defaultdict(list)
+    for row in dataset.rows:
+        by_size[(dataset.root / row.image).stat().st_size].append(row)
+    by_content: dict[str, list[Row]] = defaultdict(list)
+    for rows in by_size.values():
+        if len(rows) > 1:
+            for row in rows:
+                digest = hashlib.sha256((dataset.root / row.image).read_bytes()).hexdigest()
+                by_content[digest].append(row)
+    return tuple(tuple(rows) for rows in by_content.values() if len(rows) > 1)
+
+
+def join_identical(dataset: Dataset) -> Dataset:
+    """The same data set with the groups of byte-identical pictures joined, so that no split can part them."""
+    groups = Groups()
+    for rows in identical_pictures(dataset):
+        for row in rows[1:]:
+            groups.join(rows[0].group, row.group)
+    return replace(dataset, rows=tuple(replace(row, group=groups.of(row.group)) for row in dataset.rows))

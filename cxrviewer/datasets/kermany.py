@@ -1,7 +1,7 @@
 """Paediatric chest radiographs of Kermany et al., Cell 2018 (ages one to five, one hospital).
 
-Reads the owner's layout (`train|val|test/NORMAL|PNEUMONIA/*.jpeg`) and, where a `manifest.csv` stands beside it,
-takes group hints, lung masks and near-duplicates from there.
+Reads the owner's layout (`train|val|test/NORMAL|PNEUMONIA/*.jpeg`) and, where a `manifest.csv` stands beside
+it, takes lung masks and near-duplicates from there.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def read(root: Path) -> Dataset:
             "No NORMAL or PNEUMONIA folder with pictures was found.",
             "Point at the folder that holds train/NORMAL and train/PNEUMONIA.",
         )
-    notes = ()
+    notes: tuple[str, ...] = ()
     val = sum(row.image.startswith("val/") for row in rows)
     if 0 < val <= 16:
         notes = (f"The owner's val part has {val} pictures, too few to choose by: split by person instead.",)
@@ -79,10 +79,18 @@ def _from_folders(root: Path) -> list[Row]:
 
 def _from_manifest(root: Path, manifest: Path) -> tuple[list[Row], list[str]]:
     table = read_table(manifest, ["path", "label", "mask", "dup_group"])
-    refuse(manifest.name, [n for n, row in table if row["label"] not in CLASSES], "the label is not NORMAL or PNEUMONIA")
+    refuse(
+        manifest.name,
+        [n for n, row in table if row["label"] not in CLASSES],
+        "the label is not NORMAL or PNEUMONIA",
+    )
     base = root.parent if table and table[0][1]["path"].startswith(f"{root.name}/") else root
     for column in ("path", "mask"):
-        refuse(manifest.name, [n for n, row in table if not inside(base, row[column])], f"the {column} leaves the folder")
+        refuse(
+            manifest.name,
+            [n for n, row in table if not inside(base, row[column])],
+            f"the {column} leaves the folder",
+        )
     rows, missing, groups = [], [], Groups()
     for _, line in table:
         path = base / line["path"]

@@ -1,4 +1,4 @@
-"""ChestX-ray14 (Wang et al., CVPR 2017): 14 labels text-mined from reports, so noisy; adults mostly, one centre.
+"""ChestX-ray14 (Wang et al., CVPR 2017): 14 labels text-mined from reports, so noisy; mostly adults, one centre.
 
 Reads the owner's layout (`Data_Entry_2017*.csv`, `images*/`, `BBox_List_2017.csv`) and the small one with
 `labels.csv`, `boxes.csv` and lists of experts' labels beside `images/`.
@@ -6,6 +6,7 @@ Reads the owner's layout (`Data_Entry_2017*.csv`, `images*/`, `BBox_List_2017.cs
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,11 +24,19 @@ CITATION = "Wang et al., ChestX-ray8, CVPR 2017; experts' labels: Majkowska et a
 NO_FINDING = "No Finding"
 EXPERT_LISTS = ("expert_google2019.csv", "normal_abnormal_cadlab.csv")
 
+MAX_AGE = 120
+OWNER_SIDE = 1024
+"""The owner's boxes are pixels of the release with this side."""
+
 _VIEWS = {"PA": View.PA, "AP": View.AP}
+_UNITS = {"Y": 1.0, "M": 12.0, "D": 365.25}
+_SLACK = 0.01
+"""Published boxes may end a rounding error outside the picture."""
+_AGE = re.compile(r"\d{1,3}[YMD]?")
 
 
 def labels_of(names: list[str]) -> dict[str, float]:
-    """All 14 are stated. The binary head learns pneumonia against no finding; other findings leave it unstated."""
+    """All 14 are stated. The binary head learns pneumonia against no finding; others leave it unstated."""
     labels = {label: float(label in names) for label in NIH_14}
     labels[ABNORMAL] = float(names != [NO_FINDING])
     if "Pneumonia" in names or names == [NO_FINDING]:
@@ -38,7 +47,14 @@ def labels_of(names: list[str]) -> dict[str, float]:
 def read(root: Path) -> Dataset:
     """The folder's pictures. Raises NotFoundError or LabelFileError (with line numbers)."""
     listing = _label_file(root)
-    required = ["Image Index", "Finding Labels", "Patient ID", "Patient Age", "Patient Gender", "View Position"]
+    required = [
+        "Image Index",
+        "Finding Labels",
+        "Patient ID",
+        "Patient Age",
+        "Patient Gender",
+        "View Position",
+    ]
     table = read_table(listing, required)
     _check(root, listing.name, table)
     images = {path.name: path for path in sorted(root.glob("images*/**/*")) if path.is_file()}
@@ -73,7 +89,9 @@ def _label_file(root: Path) -> Path:
     for pattern in ("Data_Entry_2017*.csv", "labels.csv"):
         if found := sorted(root.glob(pattern)):
             return found[0]
-    raise NotFoundError("No Data_Entry_2017*.csv was found.", "Point at the folder that holds it beside images/.")
+    raise NotFoundError(
+        "No Data_Entry_2017*.csv was found.", "Point at the folder that holds it beside images/."
+    )
 
 
 def _name(line: Mapping[str, str]) -> str:
@@ -82,9 +100,10 @@ def _name(line: Mapping[str, str]) -> str:
 
 
 def _age(text: str) -> float | None:
-    """Years. The owner's first edition writes `058Y`; above 120 is a known typing error, so not stated."""
-    years = float(text.rstrip("Yy") or "nan")
-    return years if 0 <= years <= 120 else None
+    """Years. The first edition writes `058Y`, `013M`, `010D`; above 120 is a typing error, so not stated."""
+    number = text.rstrip("".join(_UNITS))
+    years = int(number) / _UNITS.get(text[len(number) :], 1)
+    return years if years <= MAX_AGE else None
 
 
 def _check(root: Path, name: str, table: list[tuple[int, Mapping[str, str]]]) -> None:
@@ -99,7 +118,7 @@ def _check(root: Path, name: str, table: list[tuple[int, Mapping[str, str]]]) ->
             "a picture that was named before": _name(line) in seen,
             "a picture outside the folder": not inside(root, _name(line)),
             "a patient that is no number": not line["Patient ID"].isdigit(),
-            "an age that is no number": not line["Patient Age"].rstrip("Yy").isdigit(),
+            "an age that is no number": not _AGE.fullmatch(line["Patient Age"]),
         }
         seen.add(_name(line))
         for what, bad in checks.items():
@@ -110,27 +129,35 @@ def _check(root: Path, name: str, table: list[tuple[int, Mapping[str, str]]]) ->
 
 
 def _boxes(root: Path) -> dict[str, list[Box]]:
-    boxes: dict[str, list[Box]] = defaultdict(list)
-    if (root / "boxes.csv").is_file():
-        columns = ["filename", "Finding Label", "x_frac", "y_frac", "w_frac", "h_frac"]
-        for _, line in read_table(root / "boxes.csv", columns):
-            values = (float(line[column]) for column in columns[2:])
-            boxes[line["filename"]].append(Box(canonical(line["Finding Label"]), *values))
-    elif (root / "BBox_List_2017.csv").is_file():
-        boxes.update(_owner_boxes(root / "BBox_List_2017.csv"))
-    return boxes
+    """Boxes by file name, from the fractions of the small layout or the pixels of the owner's."""
+    small, owner = root / "boxes.csv", root / "BBox_List_2017.csv"
+    if small.is_file():
+        return _read_boxes(small, ["filename", "Finding Label", "x_frac", "y_frac", "w_frac", "h_frac"], 1)
+    # Unquoted commas in the owner's header make four columns of `Bbox [x,y,w,h]`.
+    columns = ["Image Index", "Finding Label", "Bbox [x", "y", "w", "h]"]
+    return _read_boxes(owner, columns, OWNER_SIDE) if owner.is_file() else {}
 
 
-def _owner_boxes(path: Path) -> dict[str, list[Box]]:
-    """The owner's boxes are pixels of the 1024 x 1024 release; the header's last fields are unnamed."""
+def _read_boxes(path: Path, columns: list[str], side: float) -> dict[str, list[Box]]:
+    name, label, *numbers = columns
     boxes: dict[str, list[Box]] = defaultdict(list)
-    for number, line in read_table(path, ["Image Index", "Finding Label"]):
-        pixels = [value for value in list(line.values())[2:] if value][:4]
-        if len(pixels) != 4:
-            refuse(path.name, [number], "a box needs four numbers")
-        left, top, width, height = (float(value) / 1024 for value in pixels)
-        boxes[line["Image Index"]].append(Box(canonical(line["Finding Label"]), left, top, width, height))
-    return boxes
+    wrong = []
+    for number, line in read_table(path, columns):
+        left, top, width, height = (_fraction(line[column], side) for column in numbers)
+        inside_picture = left >= 0 and top >= 0 and left + width <= 1 + _SLACK and top + height <= 1 + _SLACK
+        if not (inside_picture and width > 0 and height > 0 and canonical(line[label]) in NIH_14):
+            wrong.append(number)
+        boxes[line[name]].append(Box(canonical(line[label]), left, top, width, height))
+    refuse(path.name, wrong, "a box needs a known finding and four numbers inside the picture")
+    return dict(boxes)
+
+
+def _fraction(text: str, side: float) -> float:
+    """NaN where the text is no number: no comparison with it is true, so the line is refused."""
+    try:
+        return float(text) / side
+    except ValueError:
+        return float("nan")
 
 
 def _experts(root: Path) -> set[str]:

@@ -1,6 +1,6 @@
 """Montgomery and Shenzhen tuberculosis sets of the U.S. National Library of Medicine (Jaeger et al., 2014).
 
-Only pictures and labels are read: the masks of the Shenzhen part state no terms, so no mask is used from here.
+Only pictures and labels are read: the masks of the Shenzhen part state no terms, so none is used from here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,11 @@ def read(root: Path) -> Dataset:
     """The folder's pictures, one a patient. Raises NotFoundError or LabelFileError (with line numbers)."""
     table = read_table(root / "labels.csv", ["image", "tb"])
     refuse("labels.csv", [n for n, line in table if line["tb"] not in ("0", "1")], "tb is neither 0 nor 1")
-    refuse("labels.csv", [n for n, line in table if not inside(root, line["image"])], "a picture outside the folder")
+    refuse(
+        "labels.csv",
+        [n for n, line in table if not inside(root, line["image"])],
+        "a picture outside the folder",
+    )
     rows, missing = [], []
     for _, line in table:
         if not (root / line["image"]).is_file():

@@ -1,7 +1,7 @@
 """Parts of a data set: train, tune, report. A group of rows is never in two of them (G23).
 
-`tune` serves selection, calibration and thresholds; `report` is looked at once a bundle. Rows of patients with
-an expert's label or box always go to `report`.
+`tune` serves selection, calibration and thresholds; `report` is looked at once a bundle. Rows of patients
+with an expert's label or box always go to `report`.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class SplitRow:
 
 
 def split_by_group(dataset: Dataset, fractions: Fractions, seed: int) -> tuple[SplitRow, ...]:
-    """Deal whole groups to the parts, stratified by each group's rarest positive label; same seed, same split."""
+    """Deal whole groups to the parts, by strata of each group's rarest positive label; same seed, same split."""
     groups: dict[str, list[Row]] = defaultdict(list)
     for row in dataset.rows:
         groups[row.group].append(row)
@@ -65,7 +65,9 @@ def split_by_group(dataset: Dataset, fractions: Fractions, seed: int) -> tuple[S
     rng = np.random.default_rng(seed)
     for _, names in sorted(strata.items()):
         parts.update(_deal(names, fractions, rng))
-    rows_out = [SplitRow(dataset.name, row.patient, row.group, row.image, parts[row.group]) for row in dataset.rows]
+    rows_out = [
+        SplitRow(dataset.name, row.patient, row.group, row.image, parts[row.group]) for row in dataset.rows
+    ]
     check(rows_out)
     return tuple(rows_out)
 
@@ -76,7 +78,7 @@ def _rarest(rows: Sequence[Row], frequency: Mapping[str, int]) -> str:
 
 
 def _deal(names: Sequence[str], fractions: Fractions, rng: np.random.Generator) -> dict[str, Part]:
-    """Largest shares first would starve small strata, so positions are drawn and cut by the cumulated shares."""
+    """Positions are drawn, shifted by one random amount and cut: small strata get their share on average."""
     order = rng.permutation(len(names))
     positions = (np.argsort(order) + rng.random()) / max(len(names), 1)
     cuts = (fractions.tune, fractions.tune + fractions.report)
@@ -97,7 +99,9 @@ def check(rows: Sequence[SplitRow]) -> None:
             parts[(row.dataset, getattr(row, kind))].add(row.part)
         leaks = sum(len(found) > 1 for found in parts.values())
         if leaks:
-            raise SplitError(f"{leaks} of {len(parts)} {kind}s stand in more than one part.", "Split again by patient.")
+            raise SplitError(
+                f"{leaks} of {len(parts)} {kind}s stand in more than one part.", "Split again by patient."
+            )
 
 
 def write_split(rows: Sequence[SplitRow], path: Path) -> None:
@@ -112,9 +116,14 @@ def read_split(path: Path) -> tuple[SplitRow, ...]:
     """Read and check `split.csv`. Raises LabelFileError or SplitError."""
     table = read_table(path, COLUMNS)
     parts = {part.value for part in Part}
-    refuse(path.name, [n for n, line in table if line["part"] not in parts], f"part is none of {', '.join(sorted(parts))}")
+    refuse(
+        path.name,
+        [n for n, line in table if line["part"] not in parts],
+        f"part is none of {', '.join(sorted(parts))}",
+    )
     rows = tuple(
-        SplitRow(line["dataset"], line["patient"], line["group"], line["image"], Part(line["part"])) for _, line in table
+        SplitRow(line["dataset"], line["patient"], line["group"], line["image"], Part(line["part"]))
+        for _, line in table
     )
     check(rows)
     return rows

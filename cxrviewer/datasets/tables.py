@@ -22,7 +22,9 @@ def read_table(path: Path, required: Sequence[str]) -> list[tuple[int, Mapping[s
         with path.open(newline="", encoding="utf-8-sig") as file:
             return list(_rows(csv.reader(file), path.name, required))
     except (UnicodeDecodeError, csv.Error) as exc:
-        raise LabelFileError(f"{path.name} is not a CSV file in UTF-8.", "Save it again as CSV, UTF-8.") from exc
+        raise LabelFileError(
+            f"{path.name} is not a CSV file in UTF-8.", "Save it again as CSV, UTF-8."
+        ) from exc
 
 
 def _rows(
@@ -33,7 +35,9 @@ def _rows(
         raise LabelFileError(f"{name} is empty.", "A header line with column names is needed.")
     absent = [column for column in required if column not in header]
     if absent:
-        raise LabelFileError(f"{name}, line 1: no column named {', '.join(absent)}.", "Add it, or choose the right file.")
+        raise LabelFileError(
+            f"{name}, line 1: no column named {', '.join(absent)}.", "Add it, or choose the right file."
+        )
     wrong: list[int] = []
     for number, fields in enumerate(reader, start=2):
         if not fields:

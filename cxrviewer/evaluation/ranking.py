@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 
-def stated(labels: NDArray[np.floating], scores: NDArray[np.floating]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+def stated(
+    labels: NDArray[np.floating], scores: NDArray[np.floating]
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """Labels as bool and scores as float64, of the rows that state a label."""
     keep = ~np.isnan(labels)
     return labels[keep] == 1, np.asarray(scores[keep], np.float64)

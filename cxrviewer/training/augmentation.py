@@ -1,4 +1,4 @@
-"""Random changes to training pictures. Each is a pure function of (seed, epoch, index): a resumed run repeats it."""
+"""Random changes to training pictures: pure functions of (seed, epoch, index), so a resumed run repeats them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ _COLUMNS = 16
 
 def draw(seed: int, epoch: int, indices: NDArray[np.int64]) -> NDArray[np.float32]:
     """float32 (N, 16) in [-1, 1): one row of random numbers a picture, the same for the same arguments."""
-    rows = [np.random.default_rng((seed, epoch, int(index))).random(_COLUMNS, np.float32) for index in indices]
+    rows = [
+        np.random.default_rng((seed, epoch, int(index))).random(_COLUMNS, np.float32) for index in indices
+    ]
     return np.stack(rows) * 2 - 1
 
 
 def move(pictures: torch.Tensor, numbers: NDArray[np.float32], how: Augmentation) -> torch.Tensor:
-    """Rotate, scale, stretch and shift (N, C, S, S); what comes from outside is 0. Masks take the same numbers."""
+    """Rotate, scale, stretch and shift (N, C, S, S); outside is 0. Masks take the same numbers."""
     angle = np.deg2rad(how.degrees) * numbers[:, 0]
     scale = 1 + how.scale * numbers[:, 1]
     stretch = np.sqrt(1 + how.aspect * numbers[:, 2])
@@ -37,13 +39,18 @@ def shade(pictures: torch.Tensor, numbers: NDArray[np.float32], how: Augmentatio
     pictures = pictures.clamp(1e-4, 1) ** torch.exp(how.gamma * columns[:, 5])
     contrast = 1 + how.contrast * columns[:, 6]
     pictures = ((pictures - 0.5) * contrast + 0.5 + how.contrast / 2 * columns[:, 7]).clamp(0, 1)
-    noise = torch.randn(pictures.shape, generator=torch.Generator().manual_seed(int((numbers[0, 8] + 1) * 2**30)))
+    noise = torch.stack([_noise(pictures.shape[1:], row[8]) for row in numbers])
     pictures = (pictures + how.noise * columns[:, 9].abs() * noise).clamp(0, 1)
     return _erase(pictures, numbers, how.erase)
 
 
+def _noise(shape: torch.Size, number: np.float32) -> torch.Tensor:
+    """Gaussian noise that depends on the picture's own random number alone, not on its neighbours in the batch."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(int((float(number) + 1) * 2**31)))
+
+
 def _erase(pictures: torch.Tensor, numbers: NDArray[np.float32], share: float) -> torch.Tensor:
-    """Grey rectangles of up to a third of the side, in about `share` of the pictures (Zhong et al., AAAI 2020)."""
+    """Grey rectangles of up to a third of the side, in about `share` of them (Zhong et al., AAAI 2020)."""
     side = pictures.shape[-1]
     unit = (numbers + 1) / 2
     for picture, row in zip(pictures, unit, strict=True):

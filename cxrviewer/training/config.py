@@ -19,33 +19,39 @@ class Source(_Frozen):
 
     name: str
     root: str
-    draws: int = Field(0, ge=0)
-    tune: float = Field(0.1, ge=0, le=1)
-    report: float = Field(0.1, ge=0, le=1)
+    draws: int = Field(default=0, ge=0)
+    tune: float = Field(default=0.1, ge=0, le=1)
+    report: float = Field(default=0.1, ge=0, le=1)
 
 
 class Stage(_Frozen):
     """Some epochs at one picture size: growing pictures make the early ones cheap."""
 
-    size: int = Field(224, ge=32, le=1024, multiple_of=16)
-    epochs: int = Field(1, ge=1)
+    size: int = Field(default=224, ge=32, le=1024, multiple_of=16)
+    epochs: int = Field(default=1, ge=1)
 
 
 class Augmentation(_Frozen):
-    """How far a training picture may be moved and changed. There is no horizontal flip: it swaps the heart's side."""
+    """How far a training picture may be moved and changed. No horizontal flip: it swaps the heart's side."""
 
-    degrees: float = Field(12.0, ge=0, le=45)
-    shift: float = Field(0.08, ge=0, le=0.5)
-    scale: float = Field(0.12, ge=0, le=0.5)
-    aspect: float = Field(0.08, ge=0, le=0.5)
-    gamma: float = Field(0.3, ge=0, le=1)
-    contrast: float = Field(0.25, ge=0, le=1)
-    noise: float = Field(0.03, ge=0, le=0.5)
-    erase: float = Field(0.25, ge=0, le=1)
+    degrees: float = Field(default=12.0, ge=0, le=45)
+    shift: float = Field(default=0.08, ge=0, le=0.5)
+    scale: float = Field(default=0.12, ge=0, le=0.5)
+    aspect: float = Field(default=0.08, ge=0, le=0.5)
+    gamma: float = Field(default=0.3, ge=0, le=1)
+    contrast: float = Field(default=0.25, ge=0, le=1)
+    noise: float = Field(default=0.03, ge=0, le=0.5)
+    erase: float = Field(default=0.25, ge=0, le=1)
 
 
 class TrainingConfig(_Frozen):
-    """Everything that decides what a run does. Sizes in pixels, rates a step, fractions in [0, 1]."""
+    """Everything that decides what a run does. Sizes in pixels, rates a step, fractions in [0, 1].
+
+    start: a checkpoint of an earlier run whose averaged weights this one begins with ("": random ones).
+    draws of a source and the stages' epochs decide the length; ema_decay 0 turns weight averaging off.
+    auxiliary: labels learnt beside the heads; mask_weight > 0 adds the lung masks. sensitivity: what the operating
+    points are chosen for.
+    """
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
     sources: tuple[Source, ...] = Field(min_length=1)
@@ -54,20 +60,20 @@ class TrainingConfig(_Frozen):
     start: str = ""
     pretrained: bool = False
     stages: tuple[Stage, ...] = (Stage(),)
-    batch_size: int = Field(32, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(0.02, ge=0)
-    warmup: float = Field(0.15, gt=0, lt=1)
-    dropout: float = Field(0.2, ge=0, lt=1)
-    ema_decay: float = Field(0.998, ge=0, lt=1)
+    batch_size: int = Field(default=32, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.02, ge=0)
+    warmup: float = Field(default=0.15, gt=0, lt=1)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+    ema_decay: float = Field(default=0.998, ge=0, lt=1)
     augmentation: Augmentation = Augmentation()
     auxiliary: tuple[str, ...] = ()
-    auxiliary_weight: float = Field(0.3, ge=0)
-    mask_weight: float = Field(0.0, ge=0)
-    findings_weight: float = Field(1.0, gt=0)
+    auxiliary_weight: float = Field(default=0.3, ge=0)
+    mask_weight: float = Field(default=0.0, ge=0)
+    findings_weight: float = Field(default=1.0, gt=0)
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
-    seed: int = Field(1, ge=0)
-    sensitivity: float = Field(0.9, gt=0, lt=1)
+    seed: int = Field(default=1, ge=0)
+    sensitivity: float = Field(default=0.9, gt=0, lt=1)
 
     @property
     def epochs(self) -> int:
@@ -91,9 +97,13 @@ class TrainingConfig(_Frozen):
 def load_config(path: Path) -> TrainingConfig:
     """Read a configuration. Raises NotFoundError, or ConfigurationError with a sentence a wrong value."""
     if not path.is_file():
-        raise NotFoundError("The configuration file does not exist.", "Name a JSON file; docs/training.md shows one.")
+        raise NotFoundError(
+            "The configuration file does not exist.", "Name a JSON file; docs/training.md shows one."
+        )
     try:
         return TrainingConfig.model_validate_json(path.read_bytes())
     except ValidationError as exc:
         sentences = [f"{'.'.join(str(p) for p in e['loc']) or 'file'}: {e['msg']}" for e in exc.errors()]
-        raise ConfigurationError(f"The configuration is refused: {'; '.join(sentences)}.", "Correct these values.") from exc
+        raise ConfigurationError(
+            f"The configuration is refused: {'; '.join(sentences)}.", "Correct these values."
+        ) from exc

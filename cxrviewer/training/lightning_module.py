@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
-from pathlib import Path
-
 import lightning
 import numpy as np
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, interpolate
 
 from cxrviewer.classifiers.backbones import backbone
 from cxrviewer.classifiers.classifier import Architecture, Classifier
+from cxrviewer.errors import ConfigurationError
 from cxrviewer.evaluation.ranking import auroc
 from cxrviewer.labels import Head
 from cxrviewer.training.config import TrainingConfig
 from cxrviewer.training.losses import masked_weighted_bce
 from cxrviewer.training.pictures import Batch
 
-WEIGHT_NAME = "weight"
-
 
 class ClassifierTraining(lightning.LightningModule):
     """The classifier with its auxiliary heads; only `classifier` goes into a bundle.
 
-    Auxiliary labels (bacterial, tuberculosis, abnormal) are further logits on the pooled features; lung masks are
-    learnt from the middle features. Both teach where the lungs are, and are dropped when training ends.
+    Auxiliary labels (bacterial, tuberculosis, abnormal) are further logits on the pooled features; lung masks
+    are learnt from the middle features. Both teach where the lungs are, and are dropped when training ends.
     """
 
     def __init__(
@@ -39,6 +35,7 @@ class ClassifierTraining(lightning.LightningModule):
         self.classifier = Classifier(architecture, config.pretrained).to(memory_format=torch.channels_last)
         self.auxiliary = nn.Linear(entry.width, max(len(config.auxiliary), 1))
         self.lungs = nn.Conv2d(entry.middle_width, 1, 1)
+        self.class_weights: torch.Tensor
         self.register_buffer("class_weights", weights)
         self._middle: list[torch.Tensor] = []
         self._validation: list[tuple[torch.Tensor, torch.Tensor]] = []
@@ -53,6 +50,10 @@ class ClassifierTraining(lightning.LightningModule):
         extra = self.auxiliary(pooled)[:, : len(self.config.auxiliary)]
         return self.classifier.logits(features), extra
 
+    def on_train_epoch_start(self) -> None:
+        """Dropout draws from torch's generator: seeded by epoch, a resumed run draws the same numbers."""
+        torch.manual_seed(self.config.seed * 1_000_003 + self.current_epoch)
+
     def training_step(self, batch: Batch, index: int) -> torch.Tensor:
         """Heads, auxiliary labels and lungs, each with its weight."""
         self._middle.clear()
@@ -61,7 +62,12 @@ class ClassifierTraining(lightning.LightningModule):
         loss = self._weigh(losses)
         if self.config.mask_weight > 0:
             loss = loss + self.config.mask_weight * self._mask_loss(batch)
-        self.log("loss", loss, prog_bar=True)
+        if not bool(loss.isfinite()):
+            raise ConfigurationError(
+                f"The loss is no number any more in epoch {self.current_epoch + 1}; the last checkpoint is kept.",
+                "Lower the learning rate, or train in 32-bit precision, and resume.",
+            )
+        self.log("loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(batch.targets))
         return loss
 
     def _weigh(self, losses: torch.Tensor) -> torch.Tensor:
@@ -90,6 +96,8 @@ class ClassifierTraining(lightning.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """AUROC of the pneumonia head and the mean over the findings that have both classes."""
+        if not self._validation:
+            return
         logits, targets = (torch.cat(parts).numpy() for parts in zip(*self._validation, strict=True))
         self._validation.clear()
         scores = {
@@ -97,10 +105,10 @@ class ClassifierTraining(lightning.LightningModule):
         }
         findings = [s for target, s in scores.items() if target.head is Head.FINDINGS and s is not None]
         pneumonia = [s for target, s in scores.items() if target.head is Head.PNEUMONIA and s is not None]
-        self.log("tune_findings_auroc", float(np.mean(findings)) if findings else 0.5, prog_bar=True)
-        self.log("tune_pneumonia_auroc", float(np.mean(pneumonia)) if pneumonia else 0.5, prog_bar=True)
+        self.log("tune_findings_auroc", float(np.mean(findings)) if findings else 0.5)
+        self.log("tune_pneumonia_auroc", float(np.mean(pneumonia)) if pneumonia else 0.5)
 
-    def configure_optimizers(self) -> dict[str, object]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW, no decay on norms and biases; one cycle a step (Smith 2018)."""
         decayed = [p for p in self.parameters() if p.requires_grad and p.ndim > 1]
         plain = [p for p in self.parameters() if p.requires_grad and p.ndim <= 1]
@@ -114,13 +122,3 @@ class ClassifierTraining(lightning.LightningModule):
             cycle_momentum=False, div_factor=20, final_div_factor=200,
         )  # fmt: skip
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-
-def append_metrics(path: Path, row: dict[str, object], columns: Sequence[str]) -> None:
-    """One line more in `metrics.csv`, with a header where the file is new."""
-    new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
-        if new:
-            writer.writeheader()
-        writer.writerow(row)

@@ -20,7 +20,7 @@ def class_weights(targets: torch.Tensor) -> torch.Tensor:
 
 
 def masked_weighted_bce(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """(N, K), (N, K) of 1, 0, NaN, (2, K) -> (K,): the mean over stated rows, doubled so that balance weighs 1.
+    """(N, K), (N, K) of 1, 0, NaN, (2, K) -> (K,): mean over stated rows, doubled so that balance weighs 1.
 
     A label that no row of the batch states contributes 0 and no gradient.
     """

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch.utils.data import IterableDataset
 
 from cxrviewer.classifiers.preparing import reduce, standardise
+from cxrviewer.errors import UnreadableError
 from cxrviewer.training.augmentation import draw, move, shade
 from cxrviewer.training.config import Augmentation
 
@@ -23,17 +23,27 @@ MASK_LUNG = 255
 Progress = Callable[[int, int], None]
 
 
+def read_grey(path: Path) -> NDArray[np.float32]:
+    """A JPEG or PNG with 8 or 16 bit a channel -> (H, W) float32 in [0, 1]. Raises UnreadableError."""
+    try:
+        with Image.open(path, formats=("JPEG", "PNG")) as image:
+            deep = image.mode.startswith("I")
+            pixels = np.asarray(image if deep else image.convert("L"), np.float32)
+    except (OSError, SyntaxError, ValueError) as exc:
+        raise UnreadableError(
+            f"The picture {path.name} cannot be read.", "Fetch it again, or leave it out."
+        ) from exc
+    return pixels / np.float32(65535 if deep else 255)
+
+
 def load_picture(path: Path, size: int) -> NDArray[np.uint8]:
-    """An 8-bit grey JPEG or PNG -> (size, size) uint8, reduced as in serving."""
-    with Image.open(path, formats=("JPEG", "PNG")) as image:
-        grey = np.asarray(image.convert("L"), np.float32) / np.float32(255)
-    return np.rint(reduce(grey, size) * 255).astype(np.uint8)
+    """A picture file -> (size, size) uint8, reduced as in serving."""
+    return np.rint(reduce(read_grey(path), size) * 255).astype(np.uint8)
 
 
 def load_mask(path: Path, size: int) -> NDArray[np.uint8]:
     """A lung mask -> (size, size) uint8: the share of lung in each pixel, in 255ths."""
-    with Image.open(path, formats=("JPEG", "PNG")) as image:
-        inside = (np.asarray(image.convert("L")) == MASK_LUNG).astype(np.float32)
+    inside = (read_grey(path) == MASK_LUNG / 255).astype(np.float32)
     return np.rint(reduce(inside, size) * 255).astype(np.uint8)
 
 
@@ -73,7 +83,7 @@ class Pictures:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """pictures: (N, C, S, S) float32; masks: (N, 1, S, S) in [0, 1]; has_mask: (N,); targets: (N, K), NaN unstated."""
+    """pictures: (N, C, S, S); masks: (N, 1, S, S) in [0, 1]; has_mask: (N,); targets: (N, K), NaN: not stated."""
 
     pictures: torch.Tensor
     masks: torch.Tensor
@@ -82,7 +92,7 @@ class Batch:
 
 
 def order_of(epoch: int, seed: int, pools: Sequence[tuple[NDArray[np.int64], int]]) -> NDArray[np.int64]:
-    """The epoch's indices: from each pool so many draws without repeats before the pool is through, shuffled."""
+    """The epoch's indices, shuffled: so many draws from each pool, no repeats before the pool is through."""
     rng = np.random.default_rng((seed, epoch, 7))
     chosen = []
     for pool, draws in pools:
@@ -91,8 +101,8 @@ def order_of(epoch: int, seed: int, pools: Sequence[tuple[NDArray[np.int64], int
     return rng.permutation(np.concatenate(chosen))
 
 
-class EpochBatches(IterableDataset[Batch]):
-    """The batches of one epoch, augmented. The last, smaller batch is dropped: it would disturb batch norm."""
+class EpochBatches:
+    """The batches of one epoch. An augmented one drops its last, smaller batch: it would disturb batch norm."""
 
     def __init__(
         self,
@@ -122,7 +132,7 @@ class EpochBatches(IterableDataset[Batch]):
         pictures = torch.from_numpy(source.pixels[chosen]).float().div_(255)[:, None]
         masks = torch.from_numpy(source.masks[chosen]).float().div_(255)[:, None]
         if self._augmentation is not None:
-            # Keyed by position as well as picture: one picture drawn twice in an epoch is changed in two ways.
+            # Keyed by position and picture: one picture drawn twice in an epoch is changed in two ways.
             numbers = draw(self._seed, self._epoch, chosen * 1_000_003 + position)
             both = move(torch.cat([pictures, masks], 1), numbers, self._augmentation)
             pictures, masks = shade(both[:, :1], numbers, self._augmentation), both[:, 1:]

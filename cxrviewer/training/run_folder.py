@@ -1,4 +1,4 @@
-"""A run on disk: configuration, split, metrics, status, checkpoints, log. Written here, only read by screens."""
+"""A run on disk: configuration, split, metrics, status, checkpoints, log. Screens only read it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from cxrviewer.datasets.splits import SplitRow, write_split
 from cxrviewer.training.config import TrainingConfig
 
 BEAT_SECONDS = 5.0
+
+State = Literal["queued", "running", "finished", "failed", "cancelled"]
+"""What a run says of itself; a reader calls a run without a heartbeat `lost`."""
 
 
 class RunFolder:
@@ -22,6 +26,27 @@ class RunFolder:
         (path / "checkpoints").mkdir(parents=True, exist_ok=True)
         self._started = time.monotonic()
         self._last_beat = 0.0
+
+    @property
+    def checkpoint(self) -> Path:
+        """The last finished epoch's state; the file exists whole or not at all."""
+        return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def _cancel(self) -> Path:
+        return self.path / "cancel"
+
+    def request_cancel(self) -> None:
+        """Ask whoever works on this run to stop after the present step; any process may ask."""
+        self._cancel.touch()
+
+    def cancel_requested(self) -> bool:
+        """True from the request until the run is taken up again."""
+        return self._cancel.exists()
+
+    def take_up(self) -> None:
+        """Forget an earlier request to stop."""
+        self._cancel.unlink(missing_ok=True)
 
     def write_config(self, config: TrainingConfig) -> None:
         """`config.json`, which reads back as the same configuration."""
@@ -45,7 +70,7 @@ class RunFolder:
         if time.monotonic() - self._last_beat >= BEAT_SECONDS:
             self.status("running", progress, message)
 
-    def status(self, state: str, progress: float, message: str = "") -> None:
+    def status(self, state: State, progress: float, message: str = "") -> None:
         """Replace `status.json`. `progress` in [0, 1]."""
         self._last_beat = time.monotonic()
         content = {

@@ -1,0 +1,115 @@
+"""The data of a run: every row of every source, with its targets and its part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxrviewer.classifiers.classifier import Architecture
+from cxrviewer.classifiers.preparing import InputSpec
+from cxrviewer.datasets import Dataset, Row, read_dataset
+from cxrviewer.datasets.grouping import join_identical
+from cxrviewer.datasets.splits import Fractions, Part, SplitRow, read_split, split_by_group
+from cxrviewer.errors import ConfigurationError, SplitError
+from cxrviewer.labels import PNEUMONIA, VOCABULARIES, Head
+from cxrviewer.training.config import TrainingConfig
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """Arrays run over the rows of all data sets, one after the other; `source` is an index into `datasets`.
+
+    labels: what the K columns of `targets` mean: the heads' labels in output order, then the auxiliary ones.
+    targets: float32 (N, K) of 1, 0 and NaN (not stated). parts: (N,) of `Part` values.
+    """
+
+    datasets: tuple[Dataset, ...]
+    labels: tuple[str, ...]
+    targets: NDArray[np.float32]
+    parts: NDArray[np.str_]
+    source: NDArray[np.int64]
+    split: tuple[SplitRow, ...]
+
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """Every row, in the order of the arrays."""
+        return tuple(row for dataset in self.datasets for row in dataset.rows)
+
+    def chosen(self, part: Part, source: int | None = None) -> NDArray[np.int64]:
+        """Indices of a part's rows, of one source or of all."""
+        keep = self.parts == part.value
+        return np.flatnonzero(keep if source is None else keep & (self.source == source))
+
+    def picture(self, index: int) -> Path:
+        """The file of a row."""
+        return self.datasets[int(self.source[index])].root / self.rows[index].image
+
+    def mask(self, index: int) -> Path | None:
+        """The lung mask of a row, where there is one."""
+        mask = self.rows[index].mask
+        return None if mask is None else Path(mask)
+
+
+def architecture_of(config: TrainingConfig) -> Architecture:
+    """The network that a configuration asks for."""
+    if config.vocabulary not in VOCABULARIES:
+        raise ConfigurationError(
+            f"There is no vocabulary called {config.vocabulary}.", f"Choose one of {', '.join(VOCABULARIES)}."
+        )
+    heads = ((Head.PNEUMONIA, (PNEUMONIA,)), (Head.FINDINGS, VOCABULARIES[config.vocabulary]))
+    return Architecture(config.backbone, heads, InputSpec(config.size), config.dropout)
+
+
+def gather(config: TrainingConfig, split: Path | None = None) -> Material:
+    """Read every source, and split it by group or as an earlier `split.csv` says.
+
+    Raises LabelFileError, NotFoundError, ConfigurationError, or SplitError where `split` is of other data.
+    """
+    labels = (*(target.label for target in architecture_of(config).targets), *config.auxiliary)
+    datasets = [read_dataset(source.name, Path(source.root)) for source in config.sources]
+    if split is None:
+        datasets = [join_identical(dataset) for dataset in datasets]
+        rows = [
+            row
+            for dataset, source in zip(datasets, config.sources, strict=True)
+            for row in split_by_group(dataset, Fractions(source.tune, source.report), config.seed)
+        ]
+    else:
+        rows = _earlier(split, datasets)
+    return Material(
+        datasets=tuple(datasets),
+        labels=labels,
+        targets=np.concatenate([dataset.targets(labels) for dataset in datasets]),
+        parts=np.array([row.part.value for row in rows]),
+        source=np.repeat(np.arange(len(datasets)), [len(dataset.rows) for dataset in datasets]),
+        split=tuple(rows),
+    )
+
+
+def _earlier(split: Path, datasets: list[Dataset]) -> list[SplitRow]:
+    known = {(row.dataset, row.image): row for row in read_split(split)}
+    wanted = [(dataset.name, row.image) for dataset in datasets for row in dataset.rows]
+    strange = sum(key not in known for key in wanted)
+    if strange or len(known) != len(wanted):
+        raise SplitError(
+            f"The data have changed since {split.name} was written: {strange} of {len(wanted)} pictures are "
+            f"new, {len(known) - len(wanted) + strange} are gone.",
+            "Restore the pictures, or start a new run.",
+        )
+    return [known[key] for key in wanted]
+
+
+def steps_of(config: TrainingConfig, material: Material) -> int:
+    """Optimiser steps of the whole run. Raises ConfigurationError where an epoch has less than one batch."""
+    sizes = [len(material.chosen(Part.TRAIN, index)) for index in range(len(config.sources))]
+    drawn = sum(source.draws or size for source, size in zip(config.sources, sizes, strict=True) if size)
+    if drawn < config.batch_size:
+        raise ConfigurationError(
+            f"The train part gives {drawn} pictures an epoch, less than one batch of {config.batch_size}.",
+            "Choose a smaller batch or add pictures.",
+        )
+    return config.epochs * (drawn // config.batch_size)
