@@ -52,7 +52,7 @@ def ribs(body: Anatomy, step: float, rng: np.random.Generator) -> list[Cloud]:
                 body.bone
                 * float(np.interp(number, [1, 3, 8, 9, 10], [0.6, 0.95, 0.95, 0.75, 0.45]))
                 * taper
-                * (1.1 - 0.25 * u)
+                * (1.05 - 0.45 * u)
             )
             clouds.append(tube(path, 3.2, tall, cortex, step=step, facing=facing, rotation=body.rotation))
     return clouds
@@ -131,10 +131,10 @@ def shoulder_girdle(body: Anatomy, step: float) -> list[Cloud]:
             points: list[tuple[float, float, float]], thick: float, tall: float, cortex: float, s: int = side
         ) -> None:
             path = bezier(*((s * x * w, y * h, z) for x, y, z in points))
-            flare = 1 + 0.35 * np.abs(np.linspace(-1, 1, len(path))) ** 4
-            clouds.append(
-                tube(path, thick * flare, tall * flare, cortex * body.bone, step=step, rotation=body.rotation)
-            )
+            ends = np.abs(np.linspace(-1, 1, len(path)))
+            flare = 1 + 0.35 * ends**4
+            wall = cortex * body.bone * np.clip((1.02 - ends) / 0.12, 0, 1)
+            clouds.append(tube(path, thick * flare, tall * flare, wall, step=step, rotation=body.rotation))
 
         clavicle_y = 40 - raised + lean
         add(
