@@ -116,12 +116,12 @@ def make_phantom(seed: int, *, size: int = 1024, lesion: Lesion | str | None = "
             f"A phantom cannot have seed {seed} and size {size}.",
             f"Give a seed of 0 or more and a size from {SIZES[0]} to {SIZES[1]}.",
         )
+    planted = _complete(lesion, seed)
     body = anatomy.draw_anatomy(seed)
     canvas = body.canvas(size)
     density, lungs = _density(body, canvas, seed)
     film = _equalised(density, canvas)
     black, white = float(np.median(film[lungs])), float(np.percentile(film[::4, ::4], 97))
-    planted = _complete(lesion, seed)
     mask = np.zeros_like(lungs)
     if planted is not None and planted.contrast is not None:
         opacity = _opacity(planted, body, canvas, seed) * lungs
