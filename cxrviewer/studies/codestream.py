@@ -13,6 +13,7 @@ from typing import Final
 
 from cxrviewer.errors import UnreadableError
 
+PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _JPEG_START: Final = b"\xff\xd8"
 _J2K_START: Final = b"\xff\x4f\xff\x51"
 _END: Final = b"\xff\xd9"

@@ -35,3 +35,8 @@ def plain_text(value: str, limit: int = 120) -> str:
     )
     text = " ".join(kept.split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def visible(name: str, limit: int = 1024) -> str:
+    """A file or member name to show: as it is, but for characters without a visible mark, which become `?`."""
+    return "".join("?" if unicodedata.category(c) in _DROPPED else c for c in name[:limit])

@@ -60,7 +60,7 @@ def read_dicom(data: bytes, frame: int, digest: str) -> Radiograph:
     through; `opening.decode` turns them into UnreadableError.
     """
     anatomy = dissect(data)
-    dataset = _read(anatomy)
+    dataset = read_header(anatomy)
     _refuse_other_objects(dataset, anatomy)
     layout = pixel_format(dataset)
     decoded = decode_frame(dataset, anatomy, layout, frame)
@@ -101,7 +101,7 @@ def read_dicom(data: bytes, frame: int, digest: str) -> Radiograph:
     )
 
 
-def _read(anatomy: Anatomy) -> Dataset:
+def read_header(anatomy: Anatomy) -> Dataset:
     """The data set up to the pixels, which are taken from the file's own bytes."""
     stream = BytesIO(anatomy.data)
     stream.seek(anatomy.start)

@@ -16,9 +16,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 from cxrviewer.errors import CxrError, DecodingTimeoutError, TooLargeError, UnreadableError
 from cxrviewer.studies import limits, wire
@@ -26,6 +28,7 @@ from cxrviewer.studies.confinement import Confinement
 from cxrviewer.studies.radiograph import Radiograph
 
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 _ROOT = Path(__file__).resolve().parents[2]
 _SMALLER = "Export the picture at a smaller size."
 
@@ -87,14 +90,26 @@ class _Child:
             raise DecoderStartError("The decoder did not start.", "Install the program again.") from error
 
     def open(self, data: bytes, frame: int, digest: str) -> Radiograph:
+        """Decode one frame."""
+        return self._job(
+            {"task": "open", "size": len(data), "frame": frame},
+            data,
+            lambda header: wire.unpack(header, self.channel.receive_arrays(header), digest),
+        )
+
+    def list_directory(self, data: bytes) -> list[tuple[str, ...]]:
+        """Read a DICOMDIR."""
+        return self._job({"task": "directory", "size": len(data)}, data, wire.unpack_references)
+
+    def _job(self, request: dict[str, Any], data: bytes, unpack: Callable[[dict[str, Any]], T]) -> T:
         """One job. On any error but the file's own the child is dead afterwards."""
         self.jobs += 1
         self.channel.deadline = time.monotonic() + self.caps.wall
         try:
-            self.channel.send({"size": len(data), "frame": frame}, [data])
+            self.channel.send(request, [data])
             header = self.channel.receive_header()
             if header.get("ok") is True:
-                return wire.unpack(header, self.channel.receive_arrays(header), digest)
+                return unpack(header)
             error = wire.unpack_error(header)
             if isinstance(error, TooLargeError):
                 self.kill()  # its memory may be in pieces
@@ -153,18 +168,17 @@ class DecodingPool:
     def open(self, data: bytes, frame: int = 1) -> Radiograph:
         """Decode one file. Raises the file's CxrError; never anything that would end the caller."""
         digest = hashlib.sha256(data).hexdigest()
-        with self._free:
-            child = self._take()
-            try:
-                return child.open(data, frame, digest)
-            finally:
-                self._give(child)
+        with self._child() as child:
+            return child.open(data, frame, digest)
+
+    def list_directory(self, data: bytes) -> list[tuple[str, ...]]:
+        """The files that a DICOMDIR lists, each as the components of its File ID."""
+        with self._child() as child:
+            return child.list_directory(data)
 
     def warm(self) -> Confinement:
         """Start a child ahead of the first file; says what its confinement is."""
-        with self._free:
-            child = self._take()
-            self._give(child)
+        with self._child() as child:
             return child.confinement
 
     def close(self) -> None:
@@ -174,6 +188,15 @@ class DecodingPool:
             idle, self._idle = self._idle, []
         for child in idle:
             child.kill()
+
+    @contextmanager
+    def _child(self) -> Iterator[_Child]:
+        with self._free:
+            child = self._take()
+            try:
+                yield child
+            finally:
+                self._give(child)
 
     def _take(self) -> _Child:
         with self._lock:

@@ -30,11 +30,10 @@ MAX_FRAMES: Final = 100_000
 """Frames that a header may announce."""
 
 MAX_ZIP_MEMBERS: Final = 10_000
-MAX_ZIP_TOTAL_BYTES: Final = 4096 * MIB
-"""All members of one ZIP together, once inflated."""
+"""Members of one ZIP."""
 
-MAX_ZIP_RATIO: Final = 1_000
-"""Inflated over deflated bytes of one member. Deflate cannot exceed 1,032."""
+MAX_ZIP_TOTAL_BYTES: Final = 2048 * MIB
+"""All members of one ZIP together, once inflated."""
 
 CHILD_MEMORY_BYTES: Final = 768 * MIB
 """Writable memory of the decoding child (docs/decisions/0002)."""

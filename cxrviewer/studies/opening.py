@@ -6,6 +6,7 @@ A file's name and extension are never looked at (promise G8).
 from __future__ import annotations
 
 import hashlib
+import os
 import struct
 from collections.abc import Callable
 from enum import StrEnum
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from cxrviewer.errors import CxrError, NotFoundError, TooLargeError, UnreadableError, UnsupportedError
+from cxrviewer.studies.codestream import PNG_SIGNATURE
 from cxrviewer.studies.isolation import default_pool
 from cxrviewer.studies.limits import MAX_FILE_BYTES, check_file_size
 from cxrviewer.studies.radiograph import Radiograph
@@ -35,8 +37,6 @@ READERS: Final[dict[Format, tuple[str, str]]] = {
     Format.PNG: ("cxrviewer.studies.raster", "read_png"),
 }
 """Format -> module and function, a `Reader`. By name, so that the server itself never imports a decoder."""
-
-PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 
 _REFUSED: Final = (
     (0, b"BM", "a BMP picture"),
@@ -152,10 +152,14 @@ def open_path(path: Path, frame: int = 1) -> Radiograph:
     return open_study(read_capped(path), frame)
 
 
-def read_capped(path: Path) -> bytes:
-    """A file's bytes, never more than the cap. Messages do not repeat the path (it may name a patient)."""
+def read_capped(path: Path, follow: bool = True) -> bytes:
+    """A file's bytes, never more than the cap; `follow` False refuses a link, and a pipe is never waited for.
+
+    Messages do not repeat the path (it may name a patient).
+    """
+    flags = os.O_RDONLY | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)
     try:
-        with path.open("rb") as stream:
+        with os.fdopen(os.open(path, flags), "rb") as stream:
             data = stream.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError as error:
         raise NotFoundError("The file does not exist.", "Check the path.") from error

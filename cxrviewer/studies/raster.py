@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from cxrviewer.errors import NotFoundError, UnreadableError, UnsupportedError
-from cxrviewer.studies.codestream import inspect_codestream
+from cxrviewer.studies.codestream import PNG_SIGNATURE, inspect_codestream
 from cxrviewer.studies.colour import luminance
 from cxrviewer.studies.limits import check_pixels
 from cxrviewer.studies.radiograph import Metadata, Radiograph, Window, WindowFunction
 
-PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 IDENTITY_8BIT: Final = Window(127.5, 255.0, WindowFunction.LINEAR_EXACT, "as stored")
 """0..255 onto 0..1: an 8-bit picture is taken as already windowed."""
 

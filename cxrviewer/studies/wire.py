@@ -45,6 +45,7 @@ from cxrviewer.studies.radiograph import (
 )
 
 MAX_HEADER_BYTES: Final = MIB
+MAX_REFERENCES: Final = 5_000
 ERRORS: Final[dict[str, type[CxrError]]] = {
     error.kind: error
     for error in (UnreadableError, UnsupportedError, TooLargeError, NotFoundError, DecodingTimeoutError)
@@ -179,6 +180,19 @@ def unpack(header: Mapping[str, Any], arrays: Arrays, digest: str) -> Radiograph
         return _unpack(header, arrays, digest)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise WireError("a field is missing or of another type") from error
+
+
+def pack_references(references: list[tuple[str, ...]]) -> dict[str, Any]:
+    """The File IDs of a DICOMDIR as a header."""
+    return {"ok": True, "files": [list(reference) for reference in references[:MAX_REFERENCES]]}
+
+
+def unpack_references(header: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """A header as File IDs: at most eight components of at most 64 characters (PS3.10 8.2 allows 16)."""
+    files = header.get("files")
+    if not isinstance(files, list) or len(files) > MAX_REFERENCES:
+        raise WireError("list of files expected")
+    return [tuple(_text(part, 64) or "" for part in parts[:8]) for parts in files if isinstance(parts, list)]
 
 
 def _unpack(header: Mapping[str, Any], arrays: Arrays, digest: str) -> Radiograph:

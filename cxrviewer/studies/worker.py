@@ -11,7 +11,7 @@ import socket
 import sys
 from dataclasses import asdict
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cxrviewer.studies import confinement
 
@@ -42,7 +42,7 @@ def _import_decoders() -> None:
         "PIL.JpegImagePlugin",
         "PIL.PngImagePlugin",
         "pydicom.pixels.decoders",
-        "cxrviewer.studies.dicom",
+        "cxrviewer.studies.dicomdir",
         "cxrviewer.studies.raster",
     ):
         import_module(name)
@@ -50,8 +50,7 @@ def _import_decoders() -> None:
 
 def _serve_one(channel: Channel, seconds: float) -> bool:
     """One job; False where the child should end: the other side has gone, or memory ran out and is in pieces."""
-    from cxrviewer.errors import CxrError, TooLargeError
-    from cxrviewer.studies import opening, wire
+    from cxrviewer.errors import TooLargeError
 
     try:
         request = channel.receive_header()
@@ -60,23 +59,27 @@ def _serve_one(channel: Channel, seconds: float) -> bool:
         return False
     # The timer counts processor time of this job alone; its signal ends the process (setitimer(2), signal(7)).
     signal.setitimer(signal.ITIMER_PROF, seconds)
-    try:
-        header, parts = wire.pack(opening.decode(data, int(request["frame"]), "-"))
-    except CxrError as error:
-        header, parts = wire.pack_error(error), []
-        going_on = not isinstance(error, TooLargeError)
-    except MemoryError:
-        header, parts, going_on = (
-            wire.pack_error(TooLargeError("Decoding takes more memory than allowed.")),
-            [],
-            False,
-        )
-    else:
-        going_on = True
+    header, parts = _answer(request, data)
     signal.setitimer(signal.ITIMER_PROF, 0)
     del data
     channel.send(header, parts)
-    return going_on
+    return header.get("kind") != TooLargeError.kind
+
+
+def _answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], list[Any]]:
+    """Do one job; an error is an answer as well."""
+    from cxrviewer.errors import CxrError, TooLargeError
+    from cxrviewer.studies import opening, wire
+    from cxrviewer.studies.dicomdir import read_directory
+
+    try:
+        if request.get("task") == "directory":
+            return wire.pack_references(read_directory(data)), []
+        return wire.pack(opening.decode(data, int(request["frame"]), "-"))
+    except CxrError as error:
+        return wire.pack_error(error), []
+    except MemoryError:
+        return wire.pack_error(TooLargeError("Decoding takes more memory than allowed.")), []
 
 
 if __name__ == "__main__":
