@@ -31,5 +31,16 @@ def read(root: Path) -> Dataset:
             continue
         patient = f"covid:{line['patient_id']}"
         view = _VIEWS.get(line["projection"])
-        rows.append(Row(path.relative_to(root).as_posix(), patient, patient, {PNEUMONIA: 1.0}, view=view))
+        age, sex = line.get("age", ""), line.get("sex", "")
+        rows.append(
+            Row(
+                image=path.relative_to(root).as_posix(),
+                patient=patient,
+                group=patient,
+                labels={PNEUMONIA: 1.0},
+                view=view,
+                age_years=float(age) if age.isdigit() else None,
+                sex=sex.upper() or None,
+            )
+        )
     return Dataset("covid", root, tuple(rows), LABELS, tuple(missing), LICENCE, CITATION)
