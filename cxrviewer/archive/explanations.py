@@ -12,9 +12,10 @@ import os
 import secrets
 import threading
 import zipfile
-from dataclasses import asdict
+import zlib
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -63,7 +64,7 @@ class ExplanationCache:
             os.utime(path)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
             return None
@@ -99,22 +100,16 @@ class ExplanationCache:
             self._bytes -= size
 
 
+_ARRAYS = ("grid", "segments")
+
+
 def _to_bytes(explanation: Explanation) -> bytes:
-    about = {
-        "method": explanation.method,
-        "target": asdict(explanation.target),
-        "shape": explanation.shape,
-        "parameters": dict(explanation.parameters),
-        "admits": dict(explanation.admits),
-        "seconds": explanation.seconds,
-        "digest": explanation.digest,
-        "weights_sha256": explanation.weights_sha256,
-    }
-    arrays: dict[str, Any] = {"grid": explanation.grid, "about": np.array(json.dumps(about))}
-    if explanation.segments is not None:
-        arrays["segments"] = explanation.segments
+    about = {field.name: getattr(explanation, field.name) for field in fields(explanation)}
+    arrays = {name: value for name in _ARRAYS if (value := about.pop(name)) is not None}
+    about |= {"target": asdict(explanation.target)}
+    about |= {name: dict(about[name]) for name in ("parameters", "admits")}
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
+    np.savez_compressed(buffer, about=np.array(json.dumps(about)), **arrays)
     return buffer.getvalue()
 
 
@@ -124,17 +119,6 @@ def _from_bytes(content: bytes) -> Explanation:
 
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
         about = json.loads(str(file["about"]))
-        target = Target(Head(about["target"]["head"]), about["target"]["label"])
-        height, width = about["shape"]
-        return Explanation(
-            method=about["method"],
-            target=target,
-            grid=np.asarray(file["grid"], np.float32),
-            shape=(height, width),
-            parameters=about["parameters"],
-            admits=about["admits"],
-            seconds=about["seconds"],
-            digest=about["digest"],
-            weights_sha256=about["weights_sha256"],
-            segments=np.asarray(file["segments"], np.int32) if "segments" in file else None,
-        )
+        about |= {name: file.get(name) for name in _ARRAYS}
+    target, (height, width) = about.pop("target"), about.pop("shape")
+    return Explanation(target=Target(Head(target["head"]), target["label"]), shape=(height, width), **about)
