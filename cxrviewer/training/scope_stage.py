@@ -1,0 +1,72 @@
+"""The scope network of a run: trained once on its radiographs, kept in the run folder, measured on the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import JsonValue
+from safetensors.torch import load_file, save_file
+
+from cxrviewer.classifiers.scope import SCOPE_SIZE, ScopeNet
+from cxrviewer.datasets.splits import Part
+from cxrviewer.training.material import Material
+from cxrviewer.training.pictures import load_all
+from cxrviewer.training.run_folder import RunFolder
+from cxrviewer.training.scope_fit import ScopeRecipe, choose_threshold, scope_logits, train_scope
+
+FILE = "scope.safetensors"
+_COUNTERS = "num_batches_tracked"
+
+
+@dataclass(frozen=True, eq=False)
+class ScopeResult:
+    """tensors: what goes into the bundle; threshold: on the logit; measured: shares refused, for the card."""
+
+    tensors: dict[str, torch.Tensor]
+    threshold: float
+    measured: dict[str, JsonValue]
+
+
+def scope_of(
+    run: RunFolder,
+    material: Material,
+    recipe: ScopeRecipe | None = None,
+    tell: Callable[[int, float], None] = lambda _epoch, _loss: None,
+) -> ScopeResult:
+    """Train (or take from the run folder), choose the threshold on tune, count what report pictures it refuses."""
+    train = [_pictures(material, Part.TRAIN, k) for k in range(len(material.datasets))]
+    file = run.path / FILE
+    network = ScopeNet().eval()
+    if file.is_file():
+        counters = {k: v for k, v in network.state_dict().items() if k.endswith(_COUNTERS)}
+        network.load_state_dict(load_file(file) | counters)
+    else:
+        network = train_scope([part for part in train if len(part)], recipe or ScopeRecipe(), tell)
+        save_file(_tensors(network), file)
+    tune = [_pictures(material, Part.TUNE, k) for k in range(len(material.datasets))]
+    threshold = choose_threshold([scope_logits(network, part) for part in tune if len(part)])
+    refused: dict[str, JsonValue] = {}
+    for index, dataset in enumerate(material.datasets):
+        pictures = _pictures(material, Part.REPORT, index)
+        if len(pictures):
+            logits = scope_logits(network, pictures)
+            refused[dataset.name] = {
+                "n_images": len(logits),
+                "refused": int((logits < threshold).sum()),
+                "lowest_logit": round(float(logits.min()), 2),
+            }
+    return ScopeResult(_tensors(network), threshold, {"report_refused": refused})
+
+
+def _tensors(network: ScopeNet) -> dict[str, torch.Tensor]:
+    return {k: v.contiguous() for k, v in network.state_dict().items() if not k.endswith(_COUNTERS)}
+
+
+def _pictures(material: Material, part: Part, source: int) -> NDArray[np.float32]:
+    """(N, 64, 64) in [0, 1]."""
+    paths = [material.picture(int(index)) for index in material.chosen(part, source)]
+    return load_all(paths, SCOPE_SIZE).astype(np.float32) / np.float32(255)
