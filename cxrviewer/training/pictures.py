@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from cxrviewer.classifiers.preparing import reduce, standardise
 from cxrviewer.errors import UnreadableError
@@ -28,7 +28,8 @@ def read_grey(path: Path) -> NDArray[np.float32]:
     try:
         with Image.open(path, formats=("JPEG", "PNG")) as image:
             deep = image.mode.startswith("I")
-            pixels = np.asarray(image if deep else image.convert("L"), np.float32)
+            upright = ImageOps.exif_transpose(image)
+            pixels = np.asarray(upright if deep else upright.convert("L"), np.float32)
     except (OSError, SyntaxError, ValueError) as exc:
         raise UnreadableError(
             f"The picture {path.name} cannot be read.", "Fetch it again, or leave it out."
