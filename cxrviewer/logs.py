@@ -122,7 +122,8 @@ def configure_logging(level: LogLevel = "info", stream: TextIO | None = None) ->
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(out),
+        # Looked up at every line: a host program (or a test) may put another stream in the place of stderr.
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr if stream is None else stream),
         cache_logger_on_first_use=False,
     )
     for name in _WRITES_TRACEBACKS:
