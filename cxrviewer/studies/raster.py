@@ -15,18 +15,14 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from cxrviewer.errors import NotFoundError, UnreadableError, UnsupportedError
-from cxrviewer.studies.codestream import PNG_SIGNATURE, inspect_codestream
+from cxrviewer.studies.codestream import inspect_codestream
 from cxrviewer.studies.colour import luminance
 from cxrviewer.studies.limits import check_pixels
+from cxrviewer.studies.png_chunks import check_png
 from cxrviewer.studies.radiograph import Metadata, Radiograph, Window, WindowFunction
 
 IDENTITY_8BIT: Final = Window(127.5, 255.0, WindowFunction.LINEAR_EXACT, "as stored")
 """0..255 onto 0..1: an 8-bit picture is taken as already windowed."""
-
-_PNG_KEPT: Final = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND", b"eXIf"})
-"""Text, profiles and gamma are dropped unread: nothing in them may change the pixels or inflate."""
-_PNG_DEPTHS: Final = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
-"""Colour type -> bit depths, PNG (third edition) 11.2.1."""
 
 _TRANSPOSE: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -71,8 +67,9 @@ def read_jpeg(data: bytes, frame: int, digest: str) -> Radiograph:
 
 def read_png(data: bytes, frame: int, digest: str) -> Radiograph:
     """Decode a PNG of 1 to 16 bits. 16 bits state no window, so percentiles show them. Raises as `read_jpeg`."""
-    slim, bits = _slim_png(data)
-    values = _decode(slim, "PNG")
+    checked = check_png(data)
+    bits = checked.header.depth
+    values = _decode(checked.data, "PNG")
     deep = values.dtype == np.uint16
     warnings = ("A colour PNG of 16 bits is read with the upper 8.",) if bits == 16 and not deep else ()
     voi = None if deep else IDENTITY_8BIT
@@ -117,43 +114,3 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
     method = _TRANSPOSE.get(orientation) if isinstance(orientation, int) else None
     return image if method is None else image.transpose(method)
-
-
-def _slim_png(data: bytes) -> tuple[bytes, int]:
-    """Check every chunk (PNG 5.3: length, type, CRC) and keep those that make the picture; also the bit depth."""
-    position, kept, bits = len(PNG_SIGNATURE), [PNG_SIGNATURE], 0
-    seen: set[bytes] = set()
-    while b"IEND" not in seen:
-        head = data[position : position + 8]
-        if len(head) < 8:
-            raise UnreadableError("The PNG picture is cut short.", _CUT)
-        length, kind = struct.unpack(">I4s", head)
-        end = position + 12 + length
-        if end > len(data):
-            raise UnreadableError("The PNG picture is cut short.", _CUT)
-        body = memoryview(data)[position + 4 : end - 4]
-        if zlib.crc32(body) != struct.unpack_from(">I", data, end - 4)[0]:
-            raise UnreadableError("The PNG picture is damaged: a checksum does not match.", _CUT)
-        if not seen and kind != b"IHDR":
-            raise UnreadableError("The PNG picture does not start with its header.", _CUT)
-        if kind == b"acTL":
-            raise UnsupportedError("Animated PNG is not read.", "Export one picture as PNG or JPEG.")
-        if kind == b"IHDR":
-            bits = _check_ihdr(bytes(body[4:]))
-        if kind in _PNG_KEPT:
-            kept.append(data[position:end])
-        seen.add(kind)
-        position = end
-    if b"IDAT" not in seen:
-        raise UnreadableError("The PNG picture holds no pixels.", _CUT)
-    return b"".join(kept), bits
-
-
-def _check_ihdr(body: bytes) -> int:
-    if len(body) != 13:
-        raise UnreadableError("The PNG header is damaged.", _CUT)
-    width, height, bits, colour = struct.unpack_from(">IIBB", body)
-    if not width or not height or bits not in _PNG_DEPTHS.get(colour, ()):
-        raise UnreadableError("The PNG header makes no sense.", _CUT)
-    check_pixels(width, height)
-    return int(bits)
