@@ -65,7 +65,7 @@ def train_scope(
             torch.autograd.backward(loss)
             optimizer.step()
             schedule.step()
-            total += float(loss)
+            total += loss.item()
         progress(epoch, total / steps)
     return network.eval()
 
