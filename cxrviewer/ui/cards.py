@@ -1,0 +1,172 @@
+"""The models' page in parts: the list, and one model's card."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from cxrviewer.labels import plain
+from cxrviewer.ui import shell, words
+from cxrviewer.ui.charts import show_lines
+from cxrviewer.ui.rows import Cell, Column, Row, show_rows
+
+if TYPE_CHECKING:
+    from cxrviewer.classifiers.card import Card
+    from cxrviewer.classifiers.registry import ModelInfo
+
+_COLUMNS = (
+    Column("minmax(180px, 1.2fr)", "Model"),
+    Column("90px", "Weights"),
+    Column("120px", "Task"),
+    Column("110px", "Made"),
+    Column("110px", "Comes"),
+    Column("minmax(160px, 1.6fr)", "State"),
+)
+_NUMBERS = {
+    "auroc": "AUROC", "auroc_ci95": "95 % interval", "average_precision": "Av. precision", "sensitivity": "Sensitivity",
+    "specificity": "Specificity", "threshold": "Threshold", "ece": "ECE", "brier": "Brier", "n_positive": "Positive",
+    "n_negative": "Negative",
+}  # fmt: skip
+
+
+def show_models(models: Sequence[ModelInfo]) -> None:
+    """The list, and the card of the chosen one, at first the serving one's."""
+    if not models:
+        shell.note(
+            "No model is installed.", "Put a bundle into the models folder, or train one: see the README."
+        )
+        return
+    first = next((model.id for model in models if model.serving), models[0].id)
+    chosen = st.session_state.get("model") or first
+    clicked = show_rows("Models", _COLUMNS, [_row(model, chosen) for model in models], key="model-list")
+    if clicked and clicked != chosen:
+        st.session_state["model"] = clicked
+        st.rerun()
+    model = next((model for model in models if model.id == chosen), models[0])
+    if model.card is None:
+        shell.note(f"{model.id} cannot be used.", model.problem, kind="error")
+    else:
+        _show(model.card)
+
+
+def _row(model: ModelInfo, chosen: str) -> Row:
+    card = model.card
+    state = model.problem or ("serves" if model.serving else "at hand")
+    return Row(
+        model.id,
+        f"Show the card of {model.id}",
+        (
+            Cell(model.id, sub=card.title if card else ""),
+            Cell(card.weights_sha256[:8] if card else "–"),
+            Cell(card.task if card else "–"),
+            Cell(card.created[:10] if card else "–"),
+            Cell("with the program" if model.shipped else "from here"),
+            Cell(state, title=state, quiet=not model.serving),
+        ),
+        selected=model.id == chosen,
+    )
+
+
+def _show(card: Card) -> None:
+    shell.title((card.id, f"weights {card.weights_sha256[:16]}", f"made {card.created[:10]}", card.licence))
+    use, data = st.columns(2, gap="medium")
+    with use:
+        shell.heading("Intended use and limits")
+        shell.note(card.intended_use, words.INTENDED_USE)
+        for limit in card.limits:
+            shell.note(limit, kind="caution")
+        spec, network = card.input, card.architecture
+        shell.quiet(f"{network.backbone}, {spec.size} × {spec.size} px, {spec.resize}; {spec.normalisation}")
+    with data:
+        shell.heading("Trained on")
+        _table(
+            {
+                "Data": [row.name for row in card.training_data],
+                "Images": [row.n_images for row in card.training_data],
+                "Patients": [row.n_patients for row in card.training_data],
+                "Use": [row.use for row in card.training_data],
+                "Licence": [row.licence for row in card.training_data],
+                "Source": [row.citation for row in card.training_data],
+                "Digest": [row.digest[:12] for row in card.training_data],
+            }
+        )
+    _measured(card)
+    _points(card)
+    for name, curve in _curves(card.metrics):
+        show_lines([(name, curve["x"], curve["y"])], x="x", y="y", key=f"curve-{name}", diagonal=True)
+    with st.expander("The whole card"):
+        st.code(card.model_dump_json(indent=1), language=None, height=400)
+
+
+def _measured(card: Card) -> None:
+    """One table for every part of a data set that the card has numbers of."""
+    for name, part in _parts("", card.metrics):
+        shell.heading(f"Measured{f' on {name}' if name else ''}")
+        scalars = [
+            f"{key.replace('_', ' ')} {value:.3g}"
+            for key, value in part.items()
+            if isinstance(value, int | float)
+        ]
+        if scalars:
+            shell.quiet(" · ".join(scalars))
+        labels = {label: found for label, found in part["labels"].items() if isinstance(found, Mapping)}
+        shown = [key for key in _NUMBERS if any(found.get(key) is not None for found in labels.values())]
+        _table(
+            {"Label": [plain(label) for label in labels]}
+            | {_NUMBERS[key]: [_number(found.get(key)) for found in labels.values()] for key in shown}
+        )
+
+
+def _points(card: Card) -> None:
+    shell.heading("Operating points and bands")
+    _table(
+        {
+            "Label": [words.target_label(row.target) for row in card.targets],
+            "Prevalence": [_number(row.prevalence) for row in card.targets],
+            "Threshold": [_number(row.threshold) for row in card.targets],
+            "Chosen by": [row.rule or "–" for row in card.targets],
+            "Sensitivity": [_number(row.sensitivity) for row in card.targets],
+            "Specificity": [_number(row.specificity) for row in card.targets],
+            "Low below": [_number(row.band_low) for row in card.targets],
+            "High from": [_number(row.band_high) for row in card.targets],
+        }
+    )
+
+
+def _parts(name: str, found: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every mapping with `labels`, at any depth, under the names that lead there."""
+    if not isinstance(found, Mapping):
+        return
+    if isinstance(found.get("labels"), Mapping):
+        yield name, found
+        return
+    for key, value in found.items():
+        yield from _parts(f"{name} {key}".strip(), value)
+
+
+def _curves(found: Any, name: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every mapping with lists `x` and `y`, at any depth."""
+    if not isinstance(found, Mapping):
+        return
+    if isinstance(found.get("x"), list) and isinstance(found.get("y"), list):
+        yield name, found
+        return
+    for key, value in found.items():
+        yield from _curves(value, f"{name} {key}".strip())
+
+
+def _number(value: Any) -> str:
+    """`0.93`, `0.91–0.95` for an interval, a dash for none."""
+    if value is None:
+        return "–"
+    if isinstance(value, list | tuple):
+        return "–".join(f"{part:.2f}" for part in value)
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _table(columns: Mapping[str, Sequence[Any]]) -> None:
+    """A dense table; a grid draws on a canvas, so its text can be no markup."""
+    if columns and all(columns.values()):
+        st.dataframe(dict(columns), hide_index=True, height="content")

@@ -1,0 +1,113 @@
+"""The findings panel: what the model answers, sorted, each with its operating point, band and definition."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from cxrviewer.classifiers.prediction import Prediction, ScopeAnswer, Score
+from cxrviewer.labels import DEFINITIONS
+from cxrviewer.ui import resources, shell, words
+from cxrviewer.ui.rows import Cell, Column, Kind, Row, show_rows
+from cxrviewer.ui.state import ViewerState
+
+_COLUMNS = (
+    Column("minmax(0, 1.35fr)"),
+    Column("36px", align="right"),
+    Column("minmax(56px, 1fr)"),
+    Column("46px"),
+)
+
+
+def show_findings(prediction: Prediction, state: ViewerState) -> None:
+    """Pneumonia first, then the findings from the highest down. Choosing a row asks why."""
+    cautions(prediction.scope)
+    scores = [score for score in (prediction.pneumonia, *prediction.findings) if score is not None]
+    rows = [_row(score, state.finding, large=index == 0) for index, score in enumerate(scores)]
+    chosen = show_rows("Findings", _COLUMNS, rows, key="findings")
+    if chosen is not None and chosen != state.finding:
+        choose(state, chosen)
+        st.rerun()
+    shell.quiet(*_prevalence(prediction), "The mark on a bar is its operating point.")
+    model_box(prediction)
+
+
+def choose(state: ViewerState, finding: str | None) -> None:
+    """The finding to explain, in the state and in the chooser."""
+    state.finding = finding
+    st.session_state.pop("viewer.finding", None)
+
+
+def out_of_scope(prediction: Prediction) -> None:
+    """Why there is no score."""
+    shell.note("No score is given.", "This is not a picture that the model was made for.", kind="caution")
+    for reason in prediction.scope.reasons:
+        shell.note(reason)
+    model_box(prediction)
+
+
+def cautions(scope: ScopeAnswer) -> None:
+    """What a reader must know although the picture is in scope."""
+    for caution in scope.cautions:
+        shell.note(caution, kind="caution")
+
+
+def model_box(prediction: Prediction) -> None:
+    """Model, version, intended use and limits, in view beside the scores (G26)."""
+    made = prediction.provenance
+    line = resources.model_line(made.model_id, made.weights_sha256)
+    with st.container(border=True, key="model-box"):
+        shell.title((made.model_id, made.weights_sha256[:8], f"program {made.app_version}"))
+        shell.quiet(words.INTENDED_USE, *(f"Limit: {limit}" for limit in line.limits))
+        st.page_link("pages/models/registry.py", label="Model card")
+
+
+def _row(score: Score, chosen: str | None, *, large: bool) -> Row:
+    name, value = words.target_label(score.target), words.probability(score.probability)
+    band = score.band.value if score.band else ""
+    return Row(
+        id=score.target.name,
+        label=f"{name} {value} {band}. Show why",
+        cells=(
+            Cell(name, sub=operating_point(score) if large else ""),
+            Cell(value),
+            Cell(f"{value} {band}", Kind.BAR, value=score.probability, mark=score.threshold, band=band),
+            Cell(word(score), band=band),
+        ),
+        tip=_tip(score),
+        selected=score.target.name == chosen,
+        large=large,
+    )
+
+
+def word(score: Score) -> str:
+    """The band; where there is none, on which side of the operating point it stands."""
+    if score.band is not None:
+        return score.band.value
+    return "–" if score.positive is None else "above" if score.positive else "below"
+
+
+def operating_point(score: Score) -> str:
+    """`at 0.41: sens 0.90, spec 0.88`; says so where there is none."""
+    if score.threshold is None:
+        return "no operating point"
+    parts = [
+        f"{name} {words.probability(value)}"
+        for name, value in (("sens", score.sensitivity), ("spec", score.specificity))
+        if value is not None
+    ]
+    return f"at {words.probability(score.threshold)}" + (f": {', '.join(parts)}" if parts else "")
+
+
+def _tip(score: Score) -> tuple[str, ...]:
+    found = DEFINITIONS.get(score.target.label)
+    point = operating_point(score)
+    if score.threshold is None:
+        point += ": too few positives to choose one"
+    return (*((found.text, found.source) if found else (score.target.label,)), f"Operating point: {point}.")
+
+
+def _prevalence(prediction: Prediction) -> tuple[str, ...]:
+    score = prediction.pneumonia
+    if score is None or score.prevalence is None:
+        return ()
+    return (f"Pneumonia: the probability stands for a prevalence of {words.probability(score.prevalence)}.",)

@@ -1,0 +1,145 @@
+"""Every cache of the app. Keys are digests, numbers and names: never pixel arrays, which Streamlit only samples."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from cxrviewer.archive import Archive
+from cxrviewer.classifiers.prediction import Prediction
+from cxrviewer.errors import CxrError
+from cxrviewer.logs import get_logger
+from cxrviewer.reading import ExplanationJobs, Job, Jobs, Reader
+from cxrviewer.settings import get_settings
+from cxrviewer.studies.isolation import default_pool
+from cxrviewer.studies.radiograph import Radiograph, Voi, Window
+from cxrviewer.ui import pictures
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cxrviewer.classifiers.registry import ModelInfo
+
+WAIT = 0.3
+"""Seconds that a page waits for a quick answer before it draws a placeholder."""
+
+
+@st.cache_resource(show_spinner=False)
+def archive() -> Archive:
+    """The study store of this server. Raises ArchiveError."""
+    return Archive(get_settings().data_dir)
+
+
+@st.cache_resource(show_spinner=False)
+def reader() -> Reader:
+    """The one reader of this server; its model is opened when first needed."""
+    return Reader(archive=archive())
+
+
+@st.cache_resource(show_spinner=False)
+def explanations() -> ExplanationJobs:
+    """Maps in the making, for all sessions."""
+    return ExplanationJobs(reader())
+
+
+@st.cache_resource(show_spinner=False)
+def _predictions() -> Jobs[Prediction]:
+    return Jobs()
+
+
+def prediction(radiograph: Radiograph) -> Job[Prediction]:
+    """The answer on a frame: asked for once, outside the script's way. Failed ones can be retried."""
+    key = (radiograph.digest, radiograph.frame)
+    job = _predictions().submit(key, lambda _progress, _cancelled: reader().predict(radiograph))
+    job.wait(WAIT)
+    return job
+
+
+def retry_prediction(radiograph: Radiograph) -> None:
+    """Forget a failed answer, so that the next run asks again."""
+    _predictions().retry((radiograph.digest, radiograph.frame))
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def radiograph(digest: str, frame: int) -> Radiograph:
+    """A decoded frame from the store. Few are kept: one may take 200 MB."""
+    return reader().open_stored(digest, frame)
+
+
+@st.cache_resource(max_entries=12, show_spinner=False)
+def small(digest: str, frame: int) -> Radiograph:
+    """The same at the size that is sent to the browser."""
+    return pictures.reduced(radiograph(digest, frame))
+
+
+@st.cache_resource(max_entries=12, show_spinner=False)
+def presets(digest: str, frame: int) -> Mapping[str, Voi]:
+    """The windows to choose from, by name."""
+    return pictures.presets(radiograph(digest, frame))
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def film(digest: str, frame: int, preset: str, center: float, width: float, invert: bool) -> bytes:
+    """A JPEG in the reader's window: a preset's, or centre and width (modality units)."""
+    chosen = presets(digest, frame).get(preset)
+    voi = chosen if chosen is not None else Window(center, width)
+    return pictures.jpeg(small(digest, frame).display(voi, invert))
+
+
+@st.cache_data(max_entries=2000, show_spinner=False)
+def thumbnail(digest: str) -> bytes | None:
+    """A grey PNG for a list."""
+    return archive().thumbnail(digest)
+
+
+@st.cache_resource(show_spinner=False)
+def warm() -> threading.Thread:
+    """Begin to load the model and the decoding child in the background; once a server."""
+    thread = threading.Thread(target=_warm, name="warm", daemon=True)
+    thread.start()
+    return thread
+
+
+def _warm() -> None:
+    try:
+        default_pool().warm()
+        _ = reader().model
+    except CxrError as error:
+        # The page that needs them says so; here nobody is listening.
+        get_logger().info("warm.refused", kind=error.kind)
+
+
+@dataclass(frozen=True)
+class ModelLine:
+    """What must stand beside every score (G26)."""
+
+    id: str
+    weights: str
+    intended_use: str
+    limits: tuple[str, ...]
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def model_line(model_id: str, weights_sha256: str) -> ModelLine:
+    """From the card as plain JSON, so that a list with scores need not load a network library."""
+    settings = get_settings()
+    for parent in reversed(settings.models_dirs):
+        for path in parent.glob("*/card.json"):
+            if path.parent.name == model_id:
+                card = json.loads(path.read_text(encoding="utf-8"))
+                if card.get("weights_sha256") == weights_sha256:
+                    return ModelLine(
+                        model_id, weights_sha256, str(card["intended_use"]), tuple(map(str, card["limits"]))
+                    )
+    return ModelLine(model_id, weights_sha256, "", ("This model is no longer installed.",))
+
+
+def models() -> tuple[ModelInfo, ...]:
+    """Every bundle. Not cached: a bundle may arrive at any time."""
+    from cxrviewer.classifiers.registry import list_models
+
+    return list_models(get_settings())
