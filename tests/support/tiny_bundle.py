@@ -12,8 +12,8 @@ from cxrviewer.classifiers.classifier import Architecture, Classifier
 from cxrviewer.classifiers.preparing import InputSpec
 
 
-def save_tiny_bundle(folder: Path) -> Path:
-    """Write an untrained bundle `tiny-1` below a models folder: both heads, 64 pixels, thresholds of 0.4."""
+def save_tiny_bundle(folder: Path, model_id: str = "tiny-1") -> Path:
+    """Write an untrained bundle below a models folder: both heads, 64 pixels, thresholds of 0.4."""
     torch.manual_seed(0)
     spec = InputSpec(64)
     architecture = Architecture("tiny", input=spec)
@@ -31,7 +31,7 @@ def save_tiny_bundle(folder: Path) -> Path:
         for target in architecture.targets
     )
     card = Card(
-        id="tiny-1",
+        id=model_id,
         created="2026-01-01T00:00:00+00:00",
         title="Untrained, for tests",
         architecture=ArchitectureCard(backbone="tiny", heads=dict(architecture.heads)),

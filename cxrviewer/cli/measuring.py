@@ -1,0 +1,68 @@
+"""`evaluate` and `datasets inspect`: numbers about a model and about a folder of pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cxrviewer.cli.output import answering, note, progress, say, say_json
+from cxrviewer.cli.predicting import AsJson
+
+if TYPE_CHECKING:
+    from cxrviewer.datasets.inspecting import Inspection
+
+datasets = typer.Typer(no_args_is_help=True, help="Data sets.", rich_markup_mode=None)
+
+Dataset = Annotated[str, typer.Option("--dataset", metavar="NAME", help="kermany, nih, ...")]
+Root = Annotated[Path, typer.Option("--root", metavar="DIR", help="Its folder.")]
+
+
+def evaluate(
+    model: Annotated[str, typer.Option("--model", metavar="ID", help="A model's id.")],
+    dataset: Dataset,
+    root: Root,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the files go.")],
+    split: Annotated[str, typer.Option("--split", metavar="PART", help="train, tune or report.")] = "report",
+    splits: Annotated[Path | None, typer.Option("--splits", metavar="FILE", help="A split.csv.")] = None,
+) -> None:
+    """Measure a model on a part of a data set: metrics.json, roc.html, predictions.csv."""
+    with answering(False):
+        from cxrviewer.evaluation.evaluate import evaluate_model
+
+        with progress("Evaluating") as tell:
+            evaluate_model(model, dataset, root, split, splits, out, tell)
+        for name in ("metrics.json", "roc.html", "predictions.csv"):
+            say(str(out / name))
+
+
+@datasets.callback()
+def _group() -> None:
+    """Data sets."""
+
+
+@datasets.command()
+def inspect(dataset: Dataset, root: Root, as_json: AsJson = False) -> None:
+    """Counts, missing labels, patients and a leak check; a bad label file is refused with its lines."""
+    with answering(as_json):
+        from cxrviewer.datasets.inspecting import inspect
+
+        found = inspect(dataset, root)
+        if as_json:
+            say_json(found.as_json())
+        else:
+            _print(found)
+
+
+def _print(found: Inspection) -> None:
+    say(f"{found.dataset}: {found.images} images, {found.patients} patients, {found.missing_files} missing.")
+    for name, count in found.labels.items():
+        say(f"  {name}: {count.positive} positive, {count.negative} negative, {count.unstated} unstated")
+    leaks = found.leak_check
+    say(
+        f"  {leaks.groups} groups stay whole in a split; {leaks.repeated_patients} patients have several "
+        f"pictures; {leaks.identical_pictures} sets of identical files, {leaks.across_patients} across patients."
+    )
+    if not leaks.safe:
+        note("Identical pictures stand under different patients and would leak between parts.")
