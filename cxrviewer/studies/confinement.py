@@ -22,18 +22,43 @@ _SECCOMP_MODE_FILTER: Final = 2
 _RETURN_ALLOW: Final = 0x7FFF0000
 _RETURN_EPERM: Final = 0x00050001
 
-# Audit architecture and the numbers of: socket, connect, bind, listen, accept, accept4, execve, execveat, ptrace,
-# kill, io_uring_setup (include/uapi/linux/audit.h and the two syscall tables of Linux).
-_DENIED: Final = {
-    "x86_64": (0xC000003E, (41, 42, 49, 50, 43, 288, 59, 322, 101, 62, 425)),
-    "aarch64": (0xC00000B7, (198, 203, 200, 201, 202, 242, 221, 281, 117, 129, 425)),
-}
+_WRITING: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+
+
+@dataclass(frozen=True)
+class _Calls:
+    """System call numbers of one architecture (include/uapi/linux/audit.h and the syscall tables of Linux).
+
+    denied: socket, connect, bind, listen, accept, accept4, execve, execveat, ptrace, kill, io_uring_setup, openat2,
+    and what changes a folder or a file by name (unlink, rename, link, symlink, mkdir, chmod, truncate and their
+    relatives). opening: number of a call that opens a file -> offset of its flags in struct seccomp_data.
+    """
+
+    arch: int
+    denied: tuple[int, ...]
+    opening: tuple[tuple[int, int], ...]
+
+
+_CALLS: Final = {
+    "x86_64": _Calls(
+        0xC000003E,
+        (41, 42, 49, 50, 43, 288, 59, 322, 101, 62, 425, 437,
+         76, 82, 83, 84, 85, 86, 87, 88, 90, 258, 263, 264, 265, 266, 268, 316),
+        ((257, 32), (2, 24)),
+    ),
+    "aarch64": _Calls(
+        0xC00000B7,
+        (198, 203, 200, 201, 202, 242, 221, 281, 117, 129, 425, 437,
+         34, 35, 36, 37, 38, 45, 53, 276),
+        ((56, 32),),
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Confinement:
     """What took hold: `memory` cap set; `namespace`: a network namespace of its own, without any interface;
-    `filter`: sockets, other programs and signals to others are refused by the kernel."""
+    `filter`: sockets, other programs, signals to others and writing are refused by the kernel."""
 
     memory: bool
     namespace: bool
@@ -77,11 +102,11 @@ def forbid_writing() -> None:
 
 
 def filter_calls() -> bool:
-    """Refuse sockets, exec, ptrace and kill from now on (seccomp(2)); True where the kernel took the filter."""
-    arch, denied = _DENIED.get(platform.machine(), (0, ()))
-    if not sys.platform.startswith("linux") or not arch:
+    """Refuse sockets, other programs, signals and writing from now on (seccomp(2)); True where the kernel took it."""
+    calls = _CALLS.get(platform.machine())
+    if not sys.platform.startswith("linux") or calls is None:
         return False
-    program = _program(arch, denied)
+    program = _program(calls)
     libc = ctypes.CDLL(None, use_errno=True)
     buffer = ctypes.create_string_buffer(program, len(program))
     header = struct.pack("@HP", len(program) // 8, ctypes.addressof(buffer))
@@ -93,19 +118,23 @@ def filter_calls() -> bool:
     return bool(libc.prctl(_PR_SET_SECCOMP, mode, ctypes.byref(pointer), zero, zero) == 0)
 
 
-def _program(arch: int, denied: tuple[int, ...]) -> bytes:
-    """A classic BPF program over struct seccomp_data: another architecture or a denied number -> EPERM, else allow."""
-    load, equal, at_least, answer = 0x20, 0x15, 0x35, 0x06
-    steps = [(load, 0, 0, 4), (equal, 1, 0, arch), (answer, 0, 0, _RETURN_EPERM), (load, 0, 0, 0)]
-    # x86-64 has a second set of numbers (x32) from 0x40000000 on.
-    checks = [(at_least, 0x40000000), *((equal, number) for number in denied)]
-    for i, (operation, number) in enumerate(checks):
-        steps.append((operation, len(checks) - i, 0, number))
+def _program(calls: _Calls) -> bytes:
+    """A classic BPF program over struct seccomp_data: another architecture or a denied call -> EPERM, else allow."""
+    load, equal, at_least, any_bit, answer = 0x20, 0x15, 0x35, 0x45, 0x06
+    # Operation, operand; a test that holds jumps to the refusal at the end. x86-64 has a second set of numbers
+    # (x32) from 0x40000000 on.
+    tests = [(at_least, 0x40000000), *((equal, number) for number in calls.denied)]
+    tail = 4 * len(calls.opening) + 1
+    steps = [(load, 0, 0, 4), (equal, 1, 0, calls.arch), (answer, 0, 0, _RETURN_EPERM), (load, 0, 0, 0)]
+    for i, (operation, operand) in enumerate(tests):
+        steps.append((operation, len(tests) - i - 1 + tail, 0, operand))
+    for i, (number, offset) in enumerate(calls.opening):
+        left = 4 * (len(calls.opening) - i - 1) + 1
+        steps += [
+            (equal, 0, 3, number),
+            (load, 0, 0, offset),
+            (any_bit, 1 + left, 0, _WRITING),
+            (load, 0, 0, 0),
+        ]
     steps += [(answer, 0, 0, _RETURN_ALLOW), (answer, 0, 0, _RETURN_EPERM)]
     return b"".join(struct.pack("<HBBI", *step) for step in steps)
-
-
-def used_processor_seconds() -> float:
-    """Processor time of this process so far, in seconds."""
-    times = os.times()
-    return times.user + times.system
