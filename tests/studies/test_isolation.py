@@ -118,7 +118,7 @@ def test_the_network_and_other_programs_are_out_of_reach(pool: DecodingPool) -> 
     if not confinement.offline:
         pytest.skip("this kernel allows neither a network namespace nor a filter")
     for name in ("NETWORK", "PROGRAM", "WRITE") if confinement.filter else ("NETWORK",):
-        with pytest.raises(UnreadableError, match="refused by the kernel: (OSError|PermissionError)"):
+        with pytest.raises(UnreadableError, match=r"refused by the kernel: (OSError|PermissionError)"):
             pool.open(deed(name))
         assert pool._idle, "the child lives on"
     assert not Path("/tmp/cxr-child-wrote").exists()
