@@ -14,9 +14,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrviewer.classifiers.classifier import Target, index_of
 from cxrviewer.classifiers.preparing import enlarge, reduce
 from cxrviewer.classifiers.serving import ServingClassifier
+from cxrviewer.classifiers.targets import Target, index_of
 from cxrviewer.errors import CancelledError
 from cxrviewer.studies.radiograph import Radiograph
 
@@ -74,6 +74,7 @@ class Explanation:
     """A map of one target by one method, which answers on the radiograph's own grid.
 
     grid: (h, w) float32, small, signed; positive raised the target's logit. shape: (H, W) of the radiograph.
+    signed: False where the method keeps no negative values, so that a legend starts at zero.
     """
 
     method: str
@@ -86,6 +87,7 @@ class Explanation:
     digest: str
     weights_sha256: str
     segments: NDArray[np.int32] | None = None
+    signed: bool = True
 
     def heatmap(self) -> NDArray[np.float32]:
         """(H, W) float32, signed, on the radiograph's grid."""
@@ -99,8 +101,8 @@ class Explainer(ABC):
     """The name on the command line and in file names."""
     title: ClassVar[str]
     """The name on the screen."""
-    signed: ClassVar[bool]
-    """True where negative values mean something."""
+    signed: bool = True
+    """True where negative values mean something. A setting may change it, so it is not a class variable."""
     meaning: ClassVar[str]
     """One sentence for the legend: what the sign and the size mean."""
 
@@ -137,6 +139,7 @@ class Explainer(ABC):
             digest=radiograph.digest,
             weights_sha256=classifier.weights_sha256,
             segments=attribution.segments,
+            signed=self.signed,
         )
 
     @abstractmethod
