@@ -41,17 +41,19 @@ def index_of(targets: Sequence[Target], target: Target) -> int:
 def parse_target(text: str, targets: Sequence[Target]) -> Target:
     """The target that a name stands for: a finding, `pneumonia` (the binary head) or `head:label`.
 
-    Case is ignored except between the two heads' pneumonia. Raises UnknownTargetError naming those there are.
+    Case is ignored except between the two heads' pneumonia: `Pneumonia` is the finding. Raises
+    UnknownTargetError naming those there are.
     """
-    exact = {f"{target.head}:{target.label}": target for target in targets} | {
-        target.name: target for target in targets
-    }
-    if text in exact:
-        return exact[text]
-    matches = [target for name, target in exact.items() if name.lower() == text.lower()]
-    if len(set(matches)) == 1:
-        return matches[0]
+    names = [(name, target) for target in targets for name in (f"{target.head}:{target.label}", target.label)]
+    for same in (str.__eq__, _same_but_for_case):
+        matches = {target for name, target in names if same(name, text)}
+        if len(matches) == 1:
+            return matches.pop()
     raise UnknownTargetError("The model has no target of that name.", known(targets))
+
+
+def _same_but_for_case(name: str, text: str) -> bool:
+    return name.lower() == text.lower()
 
 
 def known(targets: Sequence[Target]) -> str:
