@@ -29,10 +29,12 @@ def evaluate(
 ) -> None:
     """Measure a model on a part of a data set: metrics.json, roc.html, predictions.csv."""
     with answering(False):
-        from cxrviewer.evaluation.evaluate import evaluate_model
+        from cxrviewer.reporting.figures import write_curves
+        from cxrviewer.training.evaluating import evaluate_model
 
         with progress("Evaluating") as tell:
-            evaluate_model(model, dataset, root, split, splits, out, tell)
+            found = evaluate_model(model, dataset, root, split, splits, out, tell)
+        write_curves(found.curves(), f"{found.model} on {found.dataset}, {found.part}", out / "roc.html")
         for name in ("metrics.json", "roc.html", "predictions.csv"):
             say(str(out / name))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cxrviewer.cli.output import answering, say, say_json
+from cxrviewer.cli.output import answering, progress, say, say_json
 from cxrviewer.cli.predicting import AsJson
 from cxrviewer.errors import NotFoundError
 
@@ -30,7 +30,9 @@ def train(
     with answering(False):
         from cxrviewer.training.commands import train
 
-        train(config, run_dir, resume)
+        with progress("Training") as tell:
+            bundle = train(config, run_dir, resume, lambda share, _words: tell(share))
+        say(str(bundle))
 
 
 @runs.command("list")

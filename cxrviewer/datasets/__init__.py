@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cxrviewer.datasets import covid, kermany, nih, nlm
-from cxrviewer.datasets.dataset import Box, Dataset, Row, digest_of
+from cxrviewer.datasets.dataset import Box, Dataset, Row, Terms, digest_of, digest_of_masks
 from cxrviewer.errors import ConfigurationError
 
 DATASETS: dict[str, Callable[[Path], Dataset]] = {
@@ -26,4 +26,4 @@ def read_dataset(name: str, root: Path) -> Dataset:
     return DATASETS[name](root)
 
 
-__all__ = ["DATASETS", "Box", "Dataset", "Row", "digest_of", "read_dataset"]
+__all__ = ["DATASETS", "Box", "Dataset", "Row", "Terms", "digest_of", "digest_of_masks", "read_dataset"]

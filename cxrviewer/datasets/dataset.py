@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -46,8 +46,19 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Terms:
+    """Under which terms something may be used, and how its makers want to be named."""
+
+    licence: str
+    citation: str
+
+
+@dataclass(frozen=True)
 class Dataset:
-    """Rows below one folder. `missing` lists the images that a label file names and the folder lacks."""
+    """Rows below one folder. `missing` lists the images that a label file names and the folder lacks.
+
+    ages: span in years as the owner states it, where the rows do not. mask_terms: of the lung masks, if any.
+    """
 
     name: str
     root: Path
@@ -56,7 +67,9 @@ class Dataset:
     missing: tuple[str, ...] = ()
     licence: str = ""
     citation: str = ""
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    ages: tuple[float, float] | None = None
+    mask_terms: Terms | None = None
 
     def targets(self, labels: tuple[str, ...]) -> NDArray[np.float32]:
         """float32 (N, K): 1, 0, or NaN where a row does not state the label."""
@@ -71,4 +84,14 @@ def digest_of(dataset: Dataset) -> str:
         content = hashlib.sha256((dataset.root / row.image).read_bytes()).hexdigest()
         labels = ",".join(f"{name}={value:g}" for name, value in sorted(row.labels.items()))
         total.update(f"{row.image}\t{content}\t{labels}\n".encode())
+    return total.hexdigest()
+
+
+def digest_of_masks(dataset: Dataset) -> str:
+    """sha256 over every mask's file name and content, in the pictures' order: names the exact masks used."""
+    total = hashlib.sha256()
+    for row in sorted(dataset.rows, key=lambda row: row.image):
+        if row.mask is not None:
+            content = hashlib.sha256(Path(row.mask).read_bytes()).hexdigest()
+            total.update(f"{row.image}\t{content}\n".encode())
     return total.hexdigest()

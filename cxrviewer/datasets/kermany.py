@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from cxrviewer.datasets.dataset import Dataset, Row
+from cxrviewer.datasets.dataset import Dataset, Row, Terms
 from cxrviewer.datasets.grouping import Groups
 from cxrviewer.datasets.tables import inside, read_table, refuse
 from cxrviewer.errors import NotFoundError
@@ -22,6 +22,10 @@ ABNORMAL = "abnormal"
 LABELS = (PNEUMONIA, BACTERIAL, ABNORMAL)
 LICENCE = "CC BY 4.0"
 CITATION = "Kermany, Zhang, Goldbaum. Mendeley Data, doi 10.17632/rscbjbr9sj; Kermany et al., Cell 2018"
+AGES = (1.0, 5.0)
+MASK_TERMS = Terms(
+    "CC BY 4.0", "V7 Labs, covid-19-xray-dataset; the left mask covers most of the heart by design"
+)
 
 _PERSON = re.compile(r"person(\d+)", re.IGNORECASE)
 _NORMAL = re.compile(r"((?:NORMAL2-)?IM-\d+)", re.IGNORECASE)
@@ -60,7 +64,18 @@ def read(root: Path) -> Dataset:
     val = sum(row.image.startswith("val/") for row in rows)
     if 0 < val <= 16:
         notes = (f"The owner's val part has {val} pictures, too few to choose by: split by person instead.",)
-    return Dataset("kermany", root, tuple(rows), LABELS, tuple(missing), LICENCE, CITATION, notes)
+    return Dataset(
+        "kermany",
+        root,
+        tuple(rows),
+        LABELS,
+        tuple(missing),
+        LICENCE,
+        CITATION,
+        notes,
+        ages=AGES,
+        mask_terms=MASK_TERMS if any(row.mask for row in rows) else None,
+    )
 
 
 def _from_folders(root: Path) -> list[Row]:

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from cxrviewer.evaluation.ranking import stated
+from cxrviewer.evaluation.calibration_metrics import ReliabilityBin, reliability
+from cxrviewer.evaluation.ranking import auroc, average_precision, stated
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,6 +18,36 @@ class Curve:
 
     x: NDArray[np.float64]
     y: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class LabelCurve:
+    """One label's curves with the numbers that stand beside them; `auroc_ci95` is (low, high) or None."""
+
+    name: str
+    auroc: float
+    auroc_ci95: tuple[float, float] | None
+    average_precision: float
+    prevalence: float
+    roc: Curve
+    precision_recall: Curve
+    reliability: tuple[ReliabilityBin, ...]
+
+
+def label_curve(
+    name: str,
+    labels: NDArray[np.floating],
+    probabilities: NDArray[np.floating],
+    ci95: tuple[float, float] | None = None,
+) -> LabelCurve | None:
+    """Everything there is to draw of one label (N,); None where one of the classes is missing."""
+    area, precision = auroc(labels, probabilities), average_precision(labels, probabilities)
+    first, second = roc(labels, probabilities), precision_recall(labels, probabilities)
+    if area is None or precision is None or first is None or second is None:
+        return None
+    share = float(np.nanmean(labels))
+    bins = reliability(labels, probabilities)
+    return LabelCurve(name, area, ci95, precision, share, thinned(first), thinned(second), bins)
 
 
 def roc(labels: NDArray[np.floating], scores: NDArray[np.floating]) -> Curve | None:

@@ -50,7 +50,7 @@ class TrainingConfig(_Frozen):
     start: a checkpoint of an earlier run whose averaged weights this one begins with ("": random ones).
     draws of a source and the stages' epochs decide the length; ema_decay 0 turns weight averaging off.
     auxiliary: labels learnt beside the heads; mask_weight > 0 adds the lung masks. sensitivity: what the operating
-    points are chosen for.
+    points are chosen for. scope_epochs: of the network that tells chest radiographs from others (0: none).
     """
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
@@ -74,6 +74,7 @@ class TrainingConfig(_Frozen):
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     seed: int = Field(default=1, ge=0)
     sensitivity: float = Field(default=0.9, gt=0, lt=1)
+    scope_epochs: int = Field(default=12, ge=0)
 
     @property
     def epochs(self) -> int:

@@ -24,21 +24,21 @@ from cxrviewer.training.pictures import (
 
 TUNE_BATCH = 32
 
-Say = Callable[[str], None]
-
 
 class Feeder(lightning.LightningDataModule):
     """Batches by epoch; the pictures are read again when their size grows.
 
     Lightning takes any iterable with a length for a data loader: the batches are made from memory, so torch's
-    DataLoader and its workers would only add start-up time.
+    DataLoader and its workers would only add start-up time. say: a line for the log; look: called now and then
+    while pictures are read, may raise to stop.
     """
 
     def __init__(
-        self, config: TrainingConfig, material: Material, say: Say, progress: Progress | None = None
+        self, config: TrainingConfig, material: Material, say: Callable[[str], None], look: Callable[[], None]
     ) -> None:
         super().__init__()
-        self._config, self._material, self._say, self._progress = config, material, say, progress
+        self._config, self._material, self._say = config, material, say
+        self._progress: Progress = lambda _done, _of: look()
         self._loaded: dict[Part, Pictures] = {}
         self._size = 0
 

@@ -54,9 +54,7 @@ def fit(config: TrainingConfig, run: RunFolder, resume: bool = False, tell: Tell
         enable_model_summary=False,
         gradient_clip_val=1.0,
     )
-    feeder = Feeder(
-        config, material, run.say, lambda done, of: run.beat(0.0, f"reading picture {done} of {of}")
-    )
+    feeder = Feeder(config, material, run.say, run.stop_if_asked)
     last = run.checkpoint
     with _without_known_warnings():
         trainer.fit(

@@ -1,4 +1,4 @@
-"""What a run tells while it runs: `metrics.csv`, `status.json`, and the caller's progress."""
+"""What a run tells while it runs: `metrics.csv`, and progress to the caller."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 import lightning
 from lightning.pytorch.callbacks import Callback
 
-from cxrviewer.errors import CancelledError
 from cxrviewer.training.config import TrainingConfig
 from cxrviewer.training.run_folder import RunFolder
 
@@ -20,22 +19,18 @@ Tell = Callable[[float, str], None]
 
 
 class Reporter(Callback):
-    """A row an epoch, a heartbeat every few seconds; raises CancelledError after the step a cancel came in."""
+    """A row an epoch, progress every step; raises CancelledError after the step a cancel came in."""
 
     def __init__(self, run: RunFolder, config: TrainingConfig, steps: int, tell: Tell | None = None) -> None:
         self._run, self._config, self._steps, self._tell = run, config, steps, tell
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: object) -> None:
-        """Beat, tell, and look whether someone asked to stop."""
+        """Tell, and look whether someone asked to stop."""
         done = trainer.global_step / self._steps
         words = f"epoch {trainer.current_epoch + 1} of {self._config.epochs}"
-        self._run.beat(done, words)
         if self._tell is not None:
             self._tell(done, words)
-        if self._run.cancel_requested():
-            raise CancelledError(
-                "The run was cancelled.", "Resume it from its last finished epoch when you like."
-            )
+        self._run.stop_if_asked()
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, *_: object) -> None:
         """The epoch's numbers; validation has run by now."""

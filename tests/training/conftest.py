@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -41,21 +42,23 @@ def kermany_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_kermany(tmp_path_factory.mktemp("kermany"))
 
 
-@pytest.fixture
-def tiny_config(kermany_folder: Path) -> Callable[..., TrainingConfig]:
-    def build(**changes: object) -> TrainingConfig:
-        values: dict[str, object] = {
-            "id": "tiny-test",
-            "sources": (Source(name="kermany", root=str(kermany_folder), tune=0.2, report=0.2),),
-            "backbone": "tiny",
-            "stages": (Stage(size=32, epochs=4),),
-            "batch_size": 8,
-            "learning_rate": 0.01,
-            "ema_decay": 0.8,
-            "precision": "32-true",
-            "auxiliary": ("bacterial",),
-            "augmentation": Augmentation(erase=0.1),
-        }
-        return TrainingConfig.model_validate(values | changes)
+def tiny(kermany_folder: Path, **changes: object) -> TrainingConfig:
+    """A run of seconds."""
+    values: dict[str, object] = {
+        "id": "tiny-test",
+        "sources": (Source(name="kermany", root=str(kermany_folder), tune=0.2, report=0.2),),
+        "backbone": "tiny",
+        "stages": (Stage(size=32, epochs=4),),
+        "batch_size": 8,
+        "learning_rate": 0.01,
+        "ema_decay": 0.8,
+        "precision": "32-true",
+        "auxiliary": ("bacterial",),
+        "augmentation": Augmentation(erase=0.1),
+    }
+    return TrainingConfig.model_validate(values | changes)
 
-    return build
+
+@pytest.fixture(scope="session")
+def tiny_config(kermany_folder: Path) -> Callable[..., TrainingConfig]:
+    return partial(tiny, kermany_folder)

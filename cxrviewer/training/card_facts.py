@@ -1,0 +1,122 @@
+"""What a card says besides numbers: data by digest, split, recipe, ages, limits, software."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+from pydantic import JsonValue, TypeAdapter
+
+from cxrviewer import __version__
+from cxrviewer.classifiers.card import TrainingData
+from cxrviewer.datasets import Dataset, digest_of, digest_of_masks
+from cxrviewer.datasets.splits import Part
+from cxrviewer.labels import Head, plain
+from cxrviewer.training.calibrating import Calibrated
+from cxrviewer.training.config import TrainingConfig
+from cxrviewer.training.material import Material
+
+PACKAGES = ("torch", "torchvision", "lightning", "numpy", "scikit-learn", "safetensors")
+
+_JSON = TypeAdapter(dict[str, JsonValue])
+
+
+def training_data(material: Material, masks: bool) -> tuple[TrainingData, ...]:
+    """Every data set by the digest of its exact pictures and labels, and lung masks by theirs where used."""
+    entries = []
+    for index, dataset in enumerate(material.datasets):
+        entries.append(_pictures(dataset, material, index))
+        if masks and (entry := _masks(dataset)) is not None:
+            entries.append(entry)
+    return tuple(entries)
+
+
+def _pictures(dataset: Dataset, material: Material, index: int) -> TrainingData:
+    counts = ", ".join(f"{len(material.chosen(part, index))} {part}" for part in Part)
+    return TrainingData(
+        name=dataset.name,
+        digest=digest_of(dataset),
+        n_images=len(dataset.rows),
+        n_patients=len({row.patient for row in dataset.rows}),
+        licence=dataset.licence,
+        citation=dataset.citation,
+        use=f"pictures: {counts}",
+    )
+
+
+def _masks(dataset: Dataset) -> TrainingData | None:
+    masked = [row for row in dataset.rows if row.mask is not None]
+    if not masked or dataset.mask_terms is None:
+        return None
+    return TrainingData(
+        name=f"{dataset.name} lung masks",
+        digest=digest_of_masks(dataset),
+        n_images=len(masked),
+        n_patients=len({row.patient for row in masked}),
+        licence=dataset.mask_terms.licence,
+        citation=dataset.mask_terms.citation,
+        use="auxiliary task while training; serving needs no mask",
+    )
+
+
+def recipe_of(config: TrainingConfig) -> dict[str, JsonValue]:
+    """The configuration without the folders of the machine it ran on."""
+    sources = tuple(source.model_copy(update={"root": ""}) for source in config.sources)
+    public = config.model_copy(update={"sources": sources, "start": Path(config.start).name})
+    return _JSON.validate_json(public.model_dump_json())
+
+
+def split_proof(split: Path, material: Material) -> dict[str, JsonValue]:
+    """The digest of `split.csv`, which goes with the bundle, and how many pictures and groups a part holds."""
+    parts: dict[str, JsonValue] = {}
+    for part in Part:
+        rows = [row for row in material.split if row.part is part]
+        parts[part.value] = {"images": len(rows), "groups": len({(row.dataset, row.group) for row in rows})}
+    digest = hashlib.sha256(split.read_bytes()).hexdigest()
+    return {"file": split.name, "sha256": digest, "parts": parts}
+
+
+def ages_of(material: Material, calibrated: Calibrated) -> dict[Head, tuple[float, float]]:
+    """The span of ages in years that a head's main data set holds: as its rows state it, else as its owner does."""
+    spans: dict[Head, tuple[float, float]] = {}
+    for head, source in calibrated.sources.items():
+        dataset = material.datasets[source]
+        stated = [row.age_years for row in dataset.rows if row.age_years is not None]
+        span = (min(stated), max(stated)) if stated else dataset.ages
+        if span is not None:
+            spans[head] = span
+    return spans
+
+
+def limits_of(material: Material, calibrated: Calibrated) -> tuple[str, ...]:
+    """Where the numbers end, in sentences."""
+    names = ", ".join(dataset.name for dataset in material.datasets)
+    limits = [
+        "Frontal views only (PA and AP). Lateral views, other body parts and other modalities are out of scope.",
+        f"Trained and measured on {names}: pictures of other hospitals and devices may be answered differently.",
+    ]
+    ages = ages_of(material, calibrated)
+    for head, source in calibrated.sources.items():
+        name = "The pneumonia answer" if head is Head.PNEUMONIA else "The findings"
+        span = f", ages {ages[head][0]:g} to {ages[head][1]:g}" if head in ages else ""
+        limits.append(f"{name}: calibrated on {material.datasets[source].name}{span}.")
+    limits += _prevalences(calibrated)
+    without = [plain(t.label) for t in calibrated.targets if t.threshold is None]
+    if without:
+        limits.append(f"Too few positives for an operating point of their own: {', '.join(without)}.")
+    return tuple(limits)
+
+
+def _prevalences(calibrated: Calibrated) -> list[str]:
+    shares = [f"{plain(t.label)} {t.prevalence:.2f}" for t in calibrated.targets if t.n_positive]
+    return [
+        f"Probabilities stand for the share of positives in the tune parts, which are enriched: {', '.join(shares)}."
+    ]
+
+
+def software() -> dict[str, str]:
+    """Versions of what made the bundle."""
+    own = {"cxrviewer": __version__, "python": platform.python_version()}
+    return own | {name: version(name) for name in PACKAGES}

@@ -1,0 +1,105 @@
+"""What a network may be using besides the lungs: view, age, sex, source, and what lies outside the lung masks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxrviewer.classifiers.serving import ServingClassifier
+from cxrviewer.datasets import Row
+from cxrviewer.datasets.splits import Part
+from cxrviewer.evaluation.ranking import auroc
+from cxrviewer.evaluation.shortcuts import one_hot, out_of_fold, shortcut_aurocs, with_unstated
+from cxrviewer.labels import Head
+from cxrviewer.training.material import Material
+from cxrviewer.training.pictures import load_mask, load_picture
+from cxrviewer.training.scoring import score_small
+
+MIN_LUNG = 0.05
+"""A mask that covers less of the picture than this shows no pair of lungs."""
+
+Named = dict[str, float | None]
+
+
+def header_shortcuts(
+    rows: Sequence[Row], labels: NDArray[np.float32], names: Sequence[str]
+) -> dict[str, Named]:
+    """AUROC of each label by view, age and sex alone, and by all three; empty where the data set states none."""
+    columns = {
+        "view": one_hot([None if row.view is None else row.view.value for row in rows]),
+        "age": with_unstated([row.age_years for row in rows]),
+        "sex": one_hot([row.sex for row in rows]),
+    }
+    known = {name: values for name, values in columns.items() if (values.std(0) > 0).any()}
+    if not known:
+        return {}
+    known["view, age and sex"] = np.hstack(list(known.values()))
+    patients = [row.patient for row in rows]
+    found = shortcut_aurocs(known, labels, patients)
+    return {name: dict(zip(names, values, strict=True)) for name, values in found.items()}
+
+
+def source_shortcut(
+    sources: NDArray[np.int64], labels: NDArray[np.float32], patients: Sequence[str], names: Sequence[str]
+) -> Named:
+    """AUROC of each label that more than one data set states, by the data set alone."""
+    features = one_hot([str(source) for source in sources])
+    several = [k for k in range(labels.shape[1]) if len(set(sources[~np.isnan(labels[:, k])].tolist())) > 1]
+    found = shortcut_aurocs({"source": features}, labels[:, several], patients)["source"]
+    return {names[k]: value for k, value in zip(several, found, strict=True)}
+
+
+def sources_told_apart(
+    features: NDArray[np.float32], sources: NDArray[np.int64], patients: Sequence[str], names: Sequence[str]
+) -> Named:
+    """AUROC with which a linear probe on the pooled features tells each data set from the others: 0.5 is blind."""
+    found: Named = {}
+    present = [k for k in range(len(names)) if (sources == k).any()]
+    for k in present if len(present) > 1 else []:
+        label = (sources == k).astype(np.float64)
+        scores = out_of_fold(features.astype(np.float64), label, patients)
+        found[names[k]] = None if scores is None else auroc(label, scores)
+    return found
+
+
+def lung_dependence(serving: ServingClassifier, material: Material) -> dict[str, float | int | None]:
+    """AUROC of the pneumonia head with the whole picture, with the lungs alone, and without them.
+
+    What is taken away becomes the mean grey of what is left. Of the report part's rows that have a lung mask.
+    """
+    target = next((t for t in serving.targets if t.head is Head.PNEUMONIA), None)
+    rows = [int(i) for i in material.chosen(Part.REPORT) if material.mask(int(i)) is not None]
+    if target is None or not rows:
+        return {}
+    size = serving.spec.size
+    pictures, lungs, labels = [], [], []
+    for row in rows:
+        mask = material.mask(row)
+        inside = np.zeros((size, size), np.bool_) if mask is None else load_mask(mask, size) > 127
+        if inside.mean() >= MIN_LUNG:
+            pictures.append(load_picture(material.picture(row), size).astype(np.float32) / np.float32(255))
+            lungs.append(inside)
+            labels.append(material.targets[row, material.labels.index(target.label)])
+    if not pictures:
+        return {}
+    column, truth, inside = serving.targets.index(target), np.array(labels), np.stack(lungs)
+    whole = np.stack(pictures)
+
+    def area(shown: NDArray[np.float32]) -> float | None:
+        return auroc(truth, score_small(serving, shown).logits[:, column])
+
+    return {
+        "pictures": len(whole),
+        "whole picture": area(whole),
+        "lungs alone": area(keep(whole, inside)),
+        "without lungs": area(keep(whole, ~inside)),
+    }
+
+
+def keep(pictures: NDArray[np.float32], shown: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """(N, S, S) with all that is not shown set to the mean grey of what is."""
+    count = shown.sum((1, 2), keepdims=True).clip(1)
+    mean = (pictures * shown).sum((1, 2), keepdims=True) / count
+    return np.where(shown, pictures, mean).astype(np.float32)

@@ -1,0 +1,126 @@
+"""The numbers of a card: how the network fared on the report part, and what it may have been using."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import JsonValue, TypeAdapter
+
+from cxrviewer.classifiers.card import TargetCard
+from cxrviewer.classifiers.serving import ServingClassifier
+from cxrviewer.datasets.splits import Part
+from cxrviewer.evaluation.curves import Curve, label_curve, thinned
+from cxrviewer.evaluation.measuring import PartMetrics, Task, measure
+from cxrviewer.labels import Head
+from cxrviewer.training.calibrating import Platt
+from cxrviewer.training.checking import (
+    header_shortcuts,
+    lung_dependence,
+    source_shortcut,
+    sources_told_apart,
+)
+from cxrviewer.training.material import Material
+from cxrviewer.training.scoring import Scored
+
+CURVE_POINTS = 100
+DIGITS = 4
+
+Json = dict[str, JsonValue]
+
+_JSON = TypeAdapter(Json)
+
+
+def tasks_of(targets: Sequence[TargetCard]) -> tuple[Task, ...]:
+    """What is measured of each column: the findings make the headline mean, the binary head stands beside it."""
+    return tuple(Task(t.label, t.threshold, headline=t.head is Head.FINDINGS) for t in targets)
+
+
+def probabilities_of(targets: Sequence[TargetCard], logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(N, K) logits -> (N, K) calibrated probabilities."""
+    columns = [Platt(t.slope, t.intercept).probabilities(logits[:, k]) for k, t in enumerate(targets)]
+    return np.column_stack(columns)
+
+
+def measure_report(material: Material, targets: Sequence[TargetCard], reported: Scored) -> Json:
+    """Metrics, curves and reliability of each data set's report part, under the data set's name."""
+    chosen = material.chosen(Part.REPORT)
+    columns = [material.labels.index(target.label) for target in targets]
+    labels, probabilities = material.targets[chosen][:, columns], probabilities_of(targets, reported.logits)
+    found: Json = {}
+    for index, dataset in enumerate(material.datasets):
+        rows = np.flatnonzero(material.source[chosen] == index)
+        if len(rows) and not np.isnan(labels[rows]).all():
+            patients = [material.rows[int(chosen[row])].patient for row in rows]
+            part = measure(labels[rows], probabilities[rows], tasks_of(targets), patients)
+            found[dataset.name] = plain_json(
+                part, labels[rows], probabilities[rows], [t.label for t in targets]
+            )
+    return {"report": found}
+
+
+def plain_json(
+    part: PartMetrics,
+    labels: NDArray[np.float32],
+    probabilities: NDArray[np.float64],
+    names: Sequence[str],
+) -> Json:
+    """A part's metrics with the curves to draw, rounded to four digits."""
+    found = [label_curve(name, labels[:, k], probabilities[:, k]) for k, name in enumerate(names)]
+    curves = {
+        curve.name: {
+            "roc": _points(curve.roc),
+            "precision_recall": _points(curve.precision_recall),
+            "reliability": [dataclasses.astuple(item) for item in curve.reliability],
+        }
+        for curve in found
+        if curve is not None
+    }
+    return rounded(part.as_json() | {"curves": curves})
+
+
+def _points(curve: Curve) -> list[list[float]]:
+    small = thinned(curve, CURVE_POINTS)
+    return [small.x.tolist(), small.y.tolist()]
+
+
+def rounded(values: dict[str, object]) -> Json:
+    """The same tree with floats of four digits: more would claim more than the data hold."""
+
+    def walk(value: object) -> object:
+        if isinstance(value, float):
+            return round(value, DIGITS)
+        if isinstance(value, dict):
+            return {key: walk(inner) for key, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [walk(inner) for inner in value]
+        return value
+
+    return _JSON.validate_python(walk(values))
+
+
+def check_network(serving: ServingClassifier, material: Material, reported: Scored) -> Json:
+    """What view, age, sex or source alone would give, and what the network loses without the lungs."""
+    chosen = material.chosen(Part.REPORT)
+    names = [target.label for target in serving.targets]
+    labels = material.targets[chosen][:, [material.labels.index(name) for name in names]]
+    rows = [material.rows[int(i)] for i in chosen]
+    source, patients = material.source[chosen], [row.patient for row in rows]
+    datasets = [dataset.name for dataset in material.datasets]
+    headers = {}
+    for index, name in enumerate(datasets):
+        here = np.flatnonzero(source == index)
+        if len(here):
+            headers[name] = header_shortcuts([rows[int(i)] for i in here], labels[here], names)
+    return rounded(
+        {
+            "auroc_by_header_alone": {name: found for name, found in headers.items() if found},
+            "auroc_by_source_alone": source_shortcut(source, labels, patients, names),
+            "auroc_of_telling_sources_apart": sources_told_apart(
+                reported.features, source, patients, datasets
+            ),
+            "pneumonia_auroc_by_what_is_shown": lung_dependence(serving, material),
+        }
+    )
