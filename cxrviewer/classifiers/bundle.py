@@ -12,20 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from cxrviewer.classifiers.card import MAX_CARD_BYTES, Card
+from cxrviewer.classifiers.card import CARD, REMEDY, Card, read_card
 from cxrviewer.classifiers.classifier import Classifier
 from cxrviewer.errors import CxrError, ModelBundleError
 
-WEIGHTS, CARD = "weights.safetensors", "card.json"
+WEIGHTS = "weights.safetensors"
 MAX_WEIGHTS_BYTES = 2**31
 SCOPE_PREFIX = "scope."
 _COUNTERS = ".num_batches_tracked"
-_REMEDY = "Restore the bundle from its source, or choose another model."
 
 Tensors = dict[str, torch.Tensor]
 
@@ -58,75 +56,58 @@ def _counters(network: torch.nn.Module) -> Tensors:
     return {name: tensor for name, tensor in network.state_dict().items() if name.endswith(_COUNTERS)}
 
 
-def read_card(path: Path) -> Card:
-    """The card of a bundle folder, without its weights. Raises ModelBundleError."""
-    file = path / CARD
-    try:
-        if file.stat().st_size > MAX_CARD_BYTES:
-            raise ModelBundleError(f"The card of model {path.name} is larger than 2 MiB.", _REMEDY)
-        card = Card.model_validate_json(file.read_bytes())
-    except OSError as exc:
-        raise ModelBundleError(f"Model {path.name} has no readable card.json.", _REMEDY) from exc
-    except ValidationError as exc:
-        first = exc.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise ModelBundleError(
-            f"The card of model {path.name} is refused at {where}: {first['msg']}.", _REMEDY
-        ) from exc
-    if card.id != path.name:
-        raise ModelBundleError(
-            f"The card in folder {path.name} belongs to another model.", "Rename the folder to the card's id."
-        )
-    return card
-
-
 def open_bundle(path: Path) -> Bundle:
     """Read and check a bundle: card, hash, keys, shapes, types, finiteness. Raises ModelBundleError."""
     card = read_card(path)
     try:
         if (path / WEIGHTS).stat().st_size > MAX_WEIGHTS_BYTES:
-            raise ModelBundleError(f"The weights of model {card.id} are larger than 2 GiB.", _REMEDY)
+            raise ModelBundleError(f"The weights of model {card.id} are larger than 2 GiB.", REMEDY)
         data = (path / WEIGHTS).read_bytes()
     except OSError as exc:
-        raise ModelBundleError(f"The weights of model {card.id} cannot be read.", _REMEDY) from exc
+        raise ModelBundleError(f"The weights of model {card.id} cannot be read.", REMEDY) from exc
     if hashlib.sha256(data).hexdigest() != card.weights_sha256:
         raise ModelBundleError(
-            f"The weights of model {card.id} are not those that its card names (hash differs).", _REMEDY
+            f"The weights of model {card.id} are not those that its card names (hash differs).", REMEDY
         )
     try:
         tensors = load_tensors(data)
-    except SafetensorError as exc:
-        raise ModelBundleError(f"The weights of model {card.id} are damaged.", _REMEDY) from exc
+    except (SafetensorError, KeyError) as exc:  # KeyError: a type that torch does not have
+        raise ModelBundleError(f"The weights of model {card.id} are damaged.", REMEDY) from exc
+    check_values(card, tensors)
     if card.task == "classification":
         check_tensors(card, tensors)
     return Bundle(path, card, tensors)
 
 
+def check_values(card: Card, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Types and finiteness, scope tensors included. Raises ModelBundleError."""
+    for name, tensor in tensors.items():
+        if tensor.dtype not in (torch.float16, torch.float32):
+            raise ModelBundleError(
+                f"Model {card.id}: {name} is of type {tensor.dtype}, not float16 or float32.", REMEDY
+            )
+        if not bool(torch.isfinite(tensor).all()):
+            raise ModelBundleError(f"Model {card.id}: {name} holds values that are not finite.", REMEDY)
+
+
 def check_tensors(card: Card, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Keys, shapes, types and finiteness against the network that the card describes. Raises ModelBundleError."""
+    """Keys and shapes against the network that the card describes. Raises ModelBundleError."""
     try:
         with torch.device("meta"):
             expected = Classifier(card.network()).state_dict()
     except CxrError as exc:
-        raise ModelBundleError(f"Model {card.id} cannot be built. {exc.message}", _REMEDY) from exc
+        raise ModelBundleError(f"Model {card.id} cannot be built. {exc.message}", REMEDY) from exc
     wanted = {name: tensor for name, tensor in expected.items() if not name.endswith(_COUNTERS)}
     given = {name: tensor for name, tensor in tensors.items() if not name.startswith(SCOPE_PREFIX)}
     if different := sorted(wanted.keys() ^ given.keys()):
-        raise ModelBundleError(
-            f"Model {card.id} lacks or adds tensors ({', '.join(different[:3])}).", _REMEDY
-        )
-    for name, tensor in tensors.items():
-        if tensor.dtype not in (torch.float16, torch.float32):
-            raise ModelBundleError(
-                f"Model {card.id}: {name} is of type {tensor.dtype}, not float16 or float32.", _REMEDY
-            )
-        if name in wanted and tensor.shape != wanted[name].shape:
+        names = ", ".join(name[:60] for name in different[:3])
+        raise ModelBundleError(f"Model {card.id} lacks or adds tensors ({names}).", REMEDY)
+    for name, tensor in given.items():
+        if tensor.shape != wanted[name].shape:
             raise ModelBundleError(
                 f"Model {card.id}: {name} has shape {tuple(tensor.shape)}, not {tuple(wanted[name].shape)}.",
-                _REMEDY,
+                REMEDY,
             )
-        if not bool(torch.isfinite(tensor).all()):
-            raise ModelBundleError(f"Model {card.id}: {name} holds values that are not finite.", _REMEDY)
 
 
 def pack(classifier: Classifier, scope: Mapping[str, torch.Tensor] | None = None) -> bytes:
@@ -152,15 +133,26 @@ def save_bundle(parent: Path, weights: bytes, card: Card) -> Path:
         content = json.dumps(card.model_dump(mode="json"), indent=1, ensure_ascii=False)
         _write(folder / CARD, content.encode() + b"\n")
         folder.chmod(0o755)
-        target = parent / card.id
-        old = parent / f".old-{card.id}"
-        if target.exists():
-            target.rename(old)
-        folder.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
+        _replace(folder, parent / card.id)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return parent / card.id
+
+
+def _replace(new: Path, target: Path) -> None:
+    """Put a folder into the place of another, which comes back if that fails."""
+    old = target.with_name(f".old-{target.name}")
+    replaces = target.exists()
+    if replaces:
+        shutil.rmtree(old, ignore_errors=True)  # a crash after the second rename leaves one behind
+        target.rename(old)
+    try:
+        new.rename(target)
+    except OSError:
+        if replaces:
+            old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _write(path: Path, data: bytes) -> None:

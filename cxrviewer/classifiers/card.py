@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
-from cxrviewer.classifiers.classifier import Architecture, Target
-from cxrviewer.classifiers.preparing import InputSpec
+from cxrviewer.classifiers.architecture import Architecture, InputSpec
+from cxrviewer.classifiers.targets import Target
+from cxrviewer.errors import ModelBundleError
 from cxrviewer.labels import Head
 
+CARD = "card.json"
 MAX_CARD_BYTES = 2 * 2**20
+REMEDY = "Restore the bundle from its source, or choose another model."
 
 
 class _Part(BaseModel):
@@ -108,10 +112,15 @@ class Card(_Part):
     weights_sha256: str = ""
 
     @model_validator(mode="after")
-    def _targets_match(self) -> Card:
-        expected = self.network().targets
-        if self.task == "classification" and tuple(t.target for t in self.targets) != expected:
-            raise ValueError("targets are not the heads' labels in output order")
+    def _serves(self) -> Card:
+        if self.task == "classification":
+            network, known = self.network(), InputSpec()
+            if tuple(t.target for t in self.targets) != network.targets:
+                raise ValueError("targets are not the heads' labels in output order")
+            if len(set(network.targets)) < len(network.targets):
+                raise ValueError("a label stands twice in a head")
+            if (self.input.resize, self.input.normalisation) != (known.resize, known.normalisation):
+                raise ValueError("pictures are prepared in a way that this program does not know")
         return self
 
     def network(self) -> Architecture:
@@ -119,3 +128,25 @@ class Card(_Part):
         heads = tuple(self.architecture.heads.items())
         spec = InputSpec(self.input.size, self.input.channels, self.input.resize, self.input.normalisation)
         return Architecture(self.architecture.backbone, heads, spec, self.architecture.dropout)
+
+
+def read_card(path: Path) -> Card:
+    """The card of a bundle folder, without its weights. Raises ModelBundleError."""
+    file = path / CARD
+    try:
+        if file.stat().st_size > MAX_CARD_BYTES:
+            raise ModelBundleError(f"The card of model {path.name} is larger than 2 MiB.", REMEDY)
+        card = Card.model_validate_json(file.read_bytes())
+    except OSError as exc:
+        raise ModelBundleError(f"Model {path.name} has no readable card.json.", REMEDY) from exc
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ModelBundleError(
+            f"The card of model {path.name} is refused at {where}: {first['msg']}.", REMEDY
+        ) from exc
+    if card.id != path.name:
+        raise ModelBundleError(
+            f"The card in folder {path.name} belongs to another model.", "Rename the folder to the card's id."
+        )
+    return card

@@ -2,35 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import torch
 from torch import nn
 
+from cxrviewer.classifiers.architecture import Architecture
 from cxrviewer.classifiers.backbones import backbone
-from cxrviewer.classifiers.preparing import InputSpec
 from cxrviewer.classifiers.targets import Target, index_of, known, parse_target
-from cxrviewer.labels import NIH_14, PNEUMONIA, Head
 
 __all__ = ["Architecture", "Classifier", "Target", "index_of", "known", "parse_target"]
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """All that is needed to build the network again."""
-
-    backbone: str = "densenet121"
-    heads: tuple[tuple[Head, tuple[str, ...]], ...] = (
-        (Head.PNEUMONIA, (PNEUMONIA,)),
-        (Head.FINDINGS, NIH_14),
-    )
-    input: InputSpec = field(default_factory=InputSpec)
-    dropout: float = 0.0
-
-    @property
-    def targets(self) -> tuple[Target, ...]:
-        """Every logit, in output order."""
-        return tuple(Target(head, label) for head, labels in self.heads for label in labels)
 
 
 class Classifier(nn.Module):

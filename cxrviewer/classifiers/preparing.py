@@ -6,25 +6,17 @@ the label in published data sets. Both directions use half-pixel centres, so a m
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
+from cxrviewer.classifiers.architecture import InputSpec
+
+__all__ = ["MIN_STD", "InputSpec", "enlarge", "prepare", "prepare_small", "reduce", "standardise"]
+
 MIN_STD = 1e-3
 """Below this a picture is flat; dividing by less would turn rounding noise into signal."""
-
-
-@dataclass(frozen=True)
-class InputSpec:
-    """What a network was trained on. `size`: side of the square in pixels; `channels`: 1, or 3 equal ones."""
-
-    size: int = 224
-    channels: int = 1
-    resize: str = "squash, bilinear, antialiased"
-    normalisation: str = "per image: minus mean, divided by standard deviation"
 
 
 def reduce(picture: NDArray[np.float32], size: int) -> NDArray[np.float32]:

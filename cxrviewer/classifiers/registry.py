@@ -1,16 +1,23 @@
-"""Which models there are, and which one serves. A bad bundle is named with its reason; the others go on."""
+"""Which models there are, and which one serves. A bad bundle is named with its reason; the others go on.
+
+Listing reads cards alone; torch, which takes seconds to load, is imported where weights are.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cxrviewer.classifiers.bundle import CARD, Bundle, open_bundle, read_card
-from cxrviewer.classifiers.card import Card
-from cxrviewer.classifiers.model import ServingModel
+from cxrviewer.classifiers.card import CARD, Card, read_card
 from cxrviewer.errors import ModelBundleError
 from cxrviewer.settings import Settings, get_settings
+
+if TYPE_CHECKING:
+    from cxrviewer.classifiers.bundle import Bundle
+    from cxrviewer.classifiers.model import ServingModel
 
 CHOICE = "serving.json"
 
@@ -30,20 +37,34 @@ class ModelInfo:
 def list_models(settings: Settings | None = None) -> tuple[ModelInfo, ...]:
     """Every bundle in the shipped folder and in the data folder, by id. Weights are not read."""
     settings = settings or get_settings()
-    chosen = serving_id(settings)
+    serving = _serving_folder(settings)
     found = []
     for parent in settings.models_dirs:
-        for card_file in sorted(parent.glob(f"*/{CARD}")):
-            folder = card_file.parent
-            if folder.name.startswith("."):
-                continue
-            shipped = parent == settings.models_dir
+        for folder in _folders(parent):
+            card, problem = None, ""
             try:
-                card, problem = read_card(folder), ""
+                card = read_card(folder)
             except ModelBundleError as exc:
-                card, problem = None, str(exc)
-            found.append(ModelInfo(folder.name, folder, card, shipped, folder.name == chosen, problem))
+                problem = str(exc)
+            shipped = parent == settings.models_dir
+            found.append(ModelInfo(folder.name, folder, card, shipped, folder == serving, problem))
     return tuple(found)
+
+
+def _folders(parent: Path) -> Iterator[Path]:
+    """Bundle folders by name; those that a write has not finished begin with a dot."""
+    for card_file in sorted(parent.glob(f"*/{CARD}")):
+        if not card_file.parent.name.startswith("."):
+            yield card_file.parent
+
+
+def _serving_folder(settings: Settings) -> Path | None:
+    """None as well where the choice is damaged or leads nowhere: the list must show what else could be chosen."""
+    try:
+        model_id = serving_id(settings)
+        return None if model_id is None else find(model_id, settings)
+    except ModelBundleError:
+        return None
 
 
 def serving_id(settings: Settings) -> str | None:
@@ -54,30 +75,30 @@ def serving_id(settings: Settings) -> str | None:
     if choice.is_file():
         try:
             return str(json.loads(choice.read_text(encoding="utf-8"))["model"])
-        except (ValueError, KeyError, TypeError) as exc:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as exc:
             raise ModelBundleError(
                 f"{CHOICE} in the data folder is damaged.", "Choose the serving model again."
             ) from exc
-    cards = []
     for parent in settings.models_dirs:
-        for card_file in parent.glob(f"*/{CARD}"):
-            try:
-                card = read_card(card_file.parent)
-            except ModelBundleError:
-                continue  # a damaged bundle must not keep the good ones from serving; list_models() names it
-            if card.task == "classification":
-                cards.append(card)
-        if cards:
-            break
-    return max(cards, key=lambda card: card.created).id if cards else None
+        if cards := [card for folder in _folders(parent) if (card := _classification(folder))]:
+            return max(cards, key=lambda card: card.created).id
+    return None
+
+
+def _classification(folder: Path) -> Card | None:
+    try:
+        card = read_card(folder)
+    except ModelBundleError:
+        return None  # a damaged bundle must not keep the good ones from serving; list_models() names it
+    return card if card.task == "classification" else None
 
 
 def find(model_id: str, settings: Settings) -> Path:
     """The folder of a bundle: one that a person made comes before a shipped one of the same id."""
     for parent in reversed(settings.models_dirs):
-        for card_file in parent.glob(f"*/{CARD}"):
-            if card_file.parent.name == model_id:
-                return card_file.parent
+        for folder in _folders(parent):
+            if folder.name == model_id:
+                return folder
     raise ModelBundleError(
         "There is no model of that id.", "`python -m cxrviewer models list` shows those there are."
     )
@@ -85,29 +106,40 @@ def find(model_id: str, settings: Settings) -> Path:
 
 def verify(model_id: str, settings: Settings | None = None) -> Bundle:
     """Read a bundle whole and check it. Raises ModelBundleError with the reason."""
+    from cxrviewer.classifiers.bundle import open_bundle
+
     return open_bundle(find(model_id, settings or get_settings()))
 
 
 def open_model(model_id: str | None = None, settings: Settings | None = None) -> ServingModel:
     """The model of that id, or the serving one. Raises ModelBundleError where there is none or it fails a check."""
+    from cxrviewer.classifiers.model import ServingModel
+
     settings = settings or get_settings()
     model_id = model_id or serving_id(settings)
     if model_id is None:
         raise ModelBundleError("There is no model.", "Put a bundle into the models folder, or train one.")
+    return ServingModel(
+        _that_serves(model_id, settings),
+        engine=settings.engine,
+        device=settings.device,
+        site_prevalence=settings.site_prevalence,
+    )
+
+
+def _that_serves(model_id: str, settings: Settings) -> Bundle:
     bundle = verify(model_id, settings)
     if bundle.card.task != "classification":
         raise ModelBundleError(
             f"Model {model_id} is a {bundle.card.task} model.", "Choose a classification model."
         )
-    return ServingModel(
-        bundle, engine=settings.engine, device=settings.device, site_prevalence=settings.site_prevalence
-    )
+    return bundle
 
 
 def use(model_id: str, settings: Settings | None = None) -> Path:
     """Make a checked bundle the serving one. The old one goes on serving where the new one fails its checks."""
     settings = settings or get_settings()
-    verify(model_id, settings)
+    _that_serves(model_id, settings)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     choice = settings.data_dir / CHOICE
     temporary = choice.with_suffix(".new")
