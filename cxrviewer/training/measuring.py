@@ -57,8 +57,25 @@ def measure_report(material: Material, targets: Sequence[TargetCard], reported: 
             part = measure(labels[rows], probabilities[rows], tasks_of(targets), patients)
             found[dataset.name] = plain_json(
                 part, labels[rows], probabilities[rows], [t.label for t in targets]
-            )
+            ) | rounded({"one_class": one_class(labels[rows], probabilities[rows], targets)})
     return {"report": found}
+
+
+def one_class(
+    labels: NDArray[np.float32], probabilities: NDArray[np.float64], targets: Sequence[TargetCard]
+) -> dict[str, object]:
+    """Labels of a data set that has only positives or only negatives: how many are called positive at the threshold."""
+    found: dict[str, object] = {}
+    for k, target in enumerate(targets):
+        stated = labels[:, k][~np.isnan(labels[:, k])]
+        if len(stated) and stated.min() == stated.max() and target.threshold is not None:
+            called = probabilities[~np.isnan(labels[:, k]), k] >= target.threshold
+            found[target.label] = {
+                "truth": "positive" if stated[0] == 1 else "negative",
+                "n": len(stated),
+                "called_positive": int(called.sum()),
+            }
+    return found
 
 
 def plain_json(
