@@ -28,6 +28,9 @@ _PIXEL_DATA: Final = 0x7FE00010
 FOR_PROCESSING_WARNING: Final = (
     "FOR PROCESSING (0008,0068): detector data, not a picture to read. It is shown, and gets no score."
 )
+BURNED_IN_WARNING: Final = (
+    "Burned In Annotation (0028,0301): text in the picture may tell who the patient is."
+)
 COLOUR_WARNING: Final = "A colour picture: its luminance is shown."
 
 NOT_A_PICTURE: Final[dict[str, str]] = {
@@ -46,7 +49,7 @@ NOT_A_PICTURE: Final[dict[str, str]] = {
     uid.GrayscaleSoftcopyPresentationStateStorage: "a presentation state",
     uid.RawDataStorage: "raw data",
 }
-"""SOP classes that are named in the refusal; any other without pixels is refused as well."""
+"""SOP classes (PS3.4 B.5) that are named in the refusal in plain words."""
 
 NOT_A_PICTURE_MODALITY: Final = frozenset(
     {"RTDOSE", "RTPLAN", "RTSTRUCT", "SEG", "SR", "PR", "KO", "REG", "DOC"}
@@ -70,6 +73,8 @@ def read_dicom(data: bytes, frame: int, digest: str) -> Radiograph:
         dataset, anatomy.transfer_syntax, layout.photometric, layout.stored, anatomy.transfer_syntax in LOSSY
     )
     warnings = [FOR_PROCESSING_WARNING] if described.for_processing else []
+    if (header.text(dataset, "BurnedInAnnotation") or "").upper() == "YES":
+        warnings.append(BURNED_IN_WARNING)
     padding = None
     presets: tuple[Window, ...] = ()
     voi: Voi | None
@@ -114,9 +119,17 @@ def read_header(anatomy: Anatomy) -> Dataset:
 def _refuse_other_objects(dataset: Dataset, anatomy: Anatomy) -> None:
     """UnsupportedError for what is no picture by its class, UnreadableError for a picture without pixels."""
     modality = (header.text(dataset, "Modality") or "").upper()
-    name = NOT_A_PICTURE.get(header.text(dataset, "SOPClassUID") or "")
+    sop_class = uid.UID(header.text(dataset, "SOPClassUID") or "")
+    name = NOT_A_PICTURE.get(sop_class)
     if name is None and modality in NOT_A_PICTURE_MODALITY:
         name = f"of modality {modality}, not a picture"
+    if (
+        name is None
+        and anatomy.pixels is None
+        and sop_class.name != sop_class
+        and "Image" not in sop_class.name
+    ):
+        name = f"of the class {sop_class.name}, not a picture"
     if name is not None:
         raise UnsupportedError(f"The DICOM file is {name}.", "Choose a radiograph (CR or DX).")
     if anatomy.pixels is None:

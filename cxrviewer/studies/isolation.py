@@ -55,6 +55,7 @@ class _Child:
     caps: Caps
     command: Sequence[str]
     jobs: int = 0
+    between_jobs: bool = True
     process: subprocess.Popen[bytes] = field(init=False)
     channel: wire.Channel = field(init=False)
     confinement: Confinement = field(init=False)
@@ -104,15 +105,18 @@ class _Child:
     def _job(self, request: dict[str, Any], data: bytes, unpack: Callable[[dict[str, Any]], T]) -> T:
         """One job. On any error but the file's own the child is dead afterwards."""
         self.jobs += 1
+        self.between_jobs = False  # until the whole answer is here: an interrupted child is never used again
         self.channel.deadline = time.monotonic() + self.caps.wall
         try:
             self.channel.send(request, [data])
             header = self.channel.receive_header()
             if header.get("ok") is True:
-                return unpack(header)
+                answer = unpack(header)
+                self.between_jobs = True
+                return answer
             error = wire.unpack_error(header)
-            if isinstance(error, TooLargeError):
-                self.kill()  # its memory may be in pieces
+            # After running out of memory a child ends, its memory being in pieces.
+            self.between_jobs = not isinstance(error, TooLargeError)
             raise error
         except TimeoutError as late:
             self.kill()
@@ -141,7 +145,7 @@ class _Child:
     @property
     def usable(self) -> bool:
         """Whether it can take another job."""
-        return self.jobs < self.caps.jobs and self.process.poll() is None
+        return self.between_jobs and self.jobs < self.caps.jobs and self.process.poll() is None
 
     def kill(self) -> None:
         """End the child at once, and everything it may have started."""

@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from support import dicom_files as files
 
-from cxrviewer.studies.dicom import FOR_PROCESSING_WARNING
+from cxrviewer.studies.dicom import BURNED_IN_WARNING, FOR_PROCESSING_WARNING
 from cxrviewer.studies.header import MAX_TAGS, age_years, tags, view
 from cxrviewer.studies.opening import decode
 from cxrviewer.studies.radiograph import Identity, Radiograph, SpacingReference, View
@@ -162,6 +162,11 @@ def test_for_processing_is_warned_of() -> None:
     assert radiograph.metadata.for_processing
     assert radiograph.warnings == (FOR_PROCESSING_WARNING,)
     assert opened(PresentationIntentType="FOR PRESENTATION").warnings == ()
+
+
+def test_burned_in_text_is_warned_of() -> None:
+    assert opened(BurnedInAnnotation="YES").warnings == (BURNED_IN_WARNING,)
+    assert opened(BurnedInAnnotation="NO").warnings == ()
 
 
 def test_identity_is_kept_out_of_repr() -> None:

@@ -25,8 +25,8 @@ GOOD = files.encode(files.dataset(files.ramp(), WindowCenter=50, WindowWidth=100
 
 @pytest.fixture
 def pool() -> Iterator[DecodingPool]:
-    """One child that obeys; three seconds of wall time, one of processor time."""
-    made = DecodingPool(size=1, caps=Caps(cpu=1, wall=3), command=FAULTY)
+    """One child that obeys; four seconds of wall time, one of processor time."""
+    made = DecodingPool(size=1, caps=Caps(cpu=1, wall=4), command=FAULTY)
     yield made
     made.close()
 
@@ -66,7 +66,7 @@ def test_a_misdeed_is_an_error_of_that_file_alone(
     start = time.monotonic()
     with pytest.raises(error):
         pool.open(deed(name))
-    assert time.monotonic() - start < 6
+    assert time.monotonic() - start < 12
     np.testing.assert_array_equal(pool.open(GOOD).pixels, files.ramp())
 
 
@@ -102,6 +102,23 @@ def test_a_child_is_replaced_after_its_jobs() -> None:
     pool.close()
     # Jobs 1-2 leave the first child idle, 4-5 the second, 7 the third.
     assert len(children) == 3
+
+
+def test_a_child_whose_reader_was_interrupted_is_never_used_again(
+    pool: DecodingPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool.warm()
+    child = pool._idle[0]
+
+    def interrupt(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(child.channel, "receive_arrays", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            pool.open(GOOD)
+    assert child.process.poll() is not None
+    np.testing.assert_array_equal(pool.open(GOOD).pixels, files.ramp())
 
 
 def test_a_child_killed_while_idle_is_replaced(pool: DecodingPool) -> None:
@@ -147,7 +164,7 @@ def test_two_children_serve_many_threads() -> None:
 
 
 def test_a_hanging_file_does_not_hold_up_the_other_child() -> None:
-    pool = DecodingPool(size=2, command=FAULTY, caps=Caps(wall=4))
+    pool = DecodingPool(size=2, command=FAULTY, caps=Caps(wall=8))
     errors: list[Exception] = []
 
     def hang() -> None:
@@ -159,10 +176,10 @@ def test_a_hanging_file_does_not_hold_up_the_other_child() -> None:
     thread = threading.Thread(target=hang)
     pool.warm()
     thread.start()
-    time.sleep(0.1)
-    start = time.monotonic()
+    while pool._idle:  # until the hanging job has taken the warm child
+        time.sleep(0.01)
     pool.open(GOOD)
-    assert time.monotonic() - start < 3
+    assert thread.is_alive(), "the good file was read while the other still hung"
     thread.join()
     pool.close()
     assert len(errors) == 1
@@ -213,7 +230,7 @@ def test_the_child_starts_fast_and_without_networks() -> None:
     pool = DecodingPool(size=1)
     start = time.monotonic()
     pool.warm()
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 15
     maps = Path(f"/proc/{pid(pool)}/maps").read_text()
     assert "torch" not in maps and "streamlit" not in maps
     environment = Path(f"/proc/{pid(pool)}/environ").read_bytes()

@@ -63,15 +63,15 @@ def dataset(pixels: NDArray[Any], **attributes: Any) -> Dataset:
     made.PixelRepresentation = int(np.issubdtype(pixels.dtype, np.signedinteger))
     # Before the pixels are set: some attributes (bits, sign) decide how later ones are written.
     for keyword, value in attributes.items():
-        if value is None:
-            delattr(made, keyword)
-        else:
-            setattr(made, keyword, value)
+        setattr(made, keyword, value)
     if "BitsStored" in attributes and "HighBit" not in attributes:
         made.HighBit = made.BitsStored - 1
     data = np.ascontiguousarray(pixels).tobytes()
     made.PixelData = data + b"\0" * (len(data) % 2)
     made["PixelData"].VR = "OW" if bits == 16 else "OB"
+    for keyword, value in attributes.items():
+        if value is None:
+            delattr(made, keyword)
     return made
 
 

@@ -61,10 +61,10 @@ def small_card(model_id: str = "small-1", architecture: Architecture | None = No
 
 
 def save_small(
-    parent: Path, model_id: str = "small-1", *, seed: int = 0, scope: Any = None, **changes: Any
+    parent: Path, model_id: str = "small-1", *, seed: int = 0, scope_tensors: Any = None, **changes: Any
 ) -> Path:
     """A whole bundle below `parent`."""
-    return save_bundle(parent, pack(small_network(seed=seed), scope), small_card(model_id, **changes))
+    return save_bundle(parent, pack(small_network(seed=seed), scope_tensors), small_card(model_id, **changes))
 
 
 def small_model(folder: Path, *, site_prevalence: float | None = None, **changes: Any) -> ServingModel:
