@@ -196,7 +196,7 @@ class Archive:
             session.flush()
             study = session.get_one(StudyRecord, instance.study_id)
             if study.cover == prediction.digest and prediction.frame == 1:
-                study.result_id = record.id
+                records.show_answer(study, record)
 
     def result(
         self, digest: str, frame: int, weights_sha256: str, variant: str | None = None
@@ -283,7 +283,6 @@ def _join_study(session: Session, radiograph: Radiograph, instance: InstanceReco
         session.flush()
     elif records.is_frontal(instance.meta) and not records.is_frontal(study.meta):
         records.show_on_cover(study, instance)
-        study.result_id = None
     study.instances += 1
     session.add(instance)
 

@@ -173,10 +173,21 @@ def instance_row(record: InstanceRecord, study: StudyRecord) -> InstanceRow:
     )
 
 
+def show_answer(study: StudyRecord, result: ResultRecord | None) -> None:
+    """Let a study be listed with this answer on its cover, or with none."""
+    study.result_id = result.id if result else None
+    study.in_scope = result.in_scope if result else None
+    study.positive = result.positive if result else None
+    study.pneumonia = result.pneumonia if result else None
+
+
 def show_on_cover(study: StudyRecord, instance: InstanceRecord) -> None:
-    """Let a study be listed by this picture."""
+    """Let a study be listed by this picture, which has no answer yet."""
+    show_answer(study, None)
     study.cover, study.source_name = instance.digest, instance.source_name
     study.meta, study.frames = instance.meta, instance.frames
+    identity = (study.patient_name, study.patient_id, study.source_name)
+    study.searched = "\n".join(identity).casefold()
     study.study_date, study.view = instance.meta["study_date"], instance.meta["view"]
 
 

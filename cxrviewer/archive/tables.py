@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 SCHEMA_VERSION = 1
@@ -34,6 +34,8 @@ class StudyRecord(Base):
     imported: Mapped[str]
     cover: Mapped[str] = mapped_column(String(64))
     source_name: Mapped[str]
+    searched: Mapped[str]
+    """Name, number and file name, case folded: identity as well."""
     study_date: Mapped[str | None]
     view: Mapped[str | None]
     meta: Mapped[dict[str, Any]] = mapped_column(JSON)
@@ -41,11 +43,18 @@ class StudyRecord(Base):
     instances: Mapped[int]
     result_id: Mapped[int | None]
     """The cover's newest result. No foreign key, since results already point here through their instance."""
+    in_scope: Mapped[bool | None]
+    positive: Mapped[bool | None]
+    pneumonia: Mapped[float | None]
 
+    # One index an order, with the ties, so that a page is read off its end; and one that a search reads alone.
     __table_args__ = (
         Index("studies_by_import", "imported", "id"),
-        Index("studies_by_date", "study_date"),
-        Index("studies_by_name", "patient_name"),
+        Index("studies_by_date", "study_date", "imported", "id"),
+        Index("studies_by_pneumonia", "pneumonia", "imported", "id"),
+        Index("studies_by_name", text("patient_name COLLATE NOCASE"), text("imported DESC"), text("id DESC")),
+        Index("studies_by_answer", "positive", "in_scope", "imported", "id"),
+        Index("studies_searched", "searched", "imported", "id"),
     )
 
 
@@ -64,7 +73,7 @@ class InstanceRecord(Base):
 
 
 class ResultRecord(Base):
-    """One answer on one frame, with all of promise G16. The columns below `seconds` repeat what lists sort by."""
+    """One answer on one frame, with all of promise G16. The columns below `seconds` repeat what lists show."""
 
     __tablename__ = "results"
 
@@ -90,10 +99,7 @@ class ResultRecord(Base):
     top_label: Mapped[str | None]
     top_probability: Mapped[float | None]
 
-    __table_args__ = (
-        UniqueConstraint("digest", "frame", "weights_sha256", "variant"),
-        Index("results_by_pneumonia", "pneumonia"),
-    )
+    __table_args__ = (UniqueConstraint("digest", "frame", "weights_sha256", "variant"),)
 
 
 class RemovalRecord(Base):

@@ -184,6 +184,8 @@ def test_filters_and_orders(archive: Archive, radiograph: Make, prediction: Answ
     assert names(order=Order.NEWEST)[0] == "Mid%^C"
     assert names(text="ZETA") == ["Zeta^A"]
     assert names(text="%") == ["Mid%^C"]
+    assert names(text="a mid") == [], "every word has to be there: MID^C has no A"
+    assert names(text="c mid") == ["Mid%^C"]
     assert names(text="' OR 1=1 --") == []
     assert names(positive=False) == ["Zeta^A"]
     assert names(since="2020-01-01", until="2020-12-31") == ["Zeta^A"]
