@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+import weakref
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -203,11 +204,14 @@ def _zip(stream: BinaryIO, size: int, name: str) -> Iterator[Source | Refused]:
     try:
         check_zip_directory(stream, size)
         archive = zipfile.ZipFile(stream)
+        weakref.finalize(archive, stream.close)  # the sources keep the archive open, and no longer
         members = archive.infolist()
     except CxrError as error:
+        stream.close()
         yield Refused(visible(name), error)
         return
     except _ZIP_FAULTS:
+        stream.close()
         yield Refused(visible(name), UnreadableError("The ZIP archive is damaged.", "Copy or make it again."))
         return
     if len(members) > MAX_ZIP_MEMBERS:
