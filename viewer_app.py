@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
+# A file of our own: an emoji or a Material icon here would be fetched from elsewhere.
+ICON = Path(__file__).parent / "cxrviewer" / "ui" / "icon.svg"
 st.set_page_config(
-    page_title="CXR Viewer",
-    page_icon=":material/radiology:",
-    layout="wide",
-    initial_sidebar_state="collapsed",
+    page_title="CXR Viewer", page_icon=str(ICON), layout="wide", initial_sidebar_state="collapsed"
 )
 
 # One folder below pages/: files directly in it clash with st.navigation (Streamlit 1.67).

@@ -5,38 +5,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from cxrviewer.reading import Failure
 from cxrviewer.ui import resources, shell
-from cxrviewer.ui.importing import ImportJob, demonstration, uploads
+from cxrviewer.ui.importing import DEMONSTRATION_SIZE, ImportJob, demonstration, uploads
 from cxrviewer.ui.rows import Cell, Column, Row, show_rows
 from cxrviewer.ui.state import ViewerState
 
 _POLL = 0.5
+_REDRAW = 5
+"""Studies taken in before the list below is drawn anew."""
+_PHANTOMS = "No patient stands behind them, and no score on them means anything."
 
 
 def drop_zone(state: ViewerState, *, large: bool) -> None:
     """Files, folders or ZIP archives; large while the archive is empty, else one line."""
-    with st.container(key="drop-large" if large else "drop-small"):
-        files = st.file_uploader(
-            "Drop chest radiographs here: DICOM, JPEG, PNG, or a folder or ZIP of them",
-            accept_multiple_files=True,
-            key=f"drop-{state.uploader}",
-            label_visibility="visible" if large else "collapsed",
-        )
-    if not large:
-        with st.popover("Import a folder", type="tertiary"):
-            folder = st.file_uploader(
-                "A folder with everything below it",
-                accept_multiple_files="directory",
-                key=f"folder-{state.uploader}",
-            )
-    else:
-        folder = st.file_uploader(
-            "Or choose a folder", accept_multiple_files="directory", key=f"folder-{state.uploader}"
-        )
-    given = [*(files or ()), *(folder or ())]
-    if given and (state.job is None or state.job.finished):
+    with st.container(
+        key="drop-large" if large else "drop-small", horizontal=not large, vertical_alignment="center"
+    ):
+        given = [*_files(state, large)]
+        if large:
+            with st.container(
+                key="drop-more", horizontal=True, horizontal_alignment="center", width="content"
+            ):
+                given += _folder(state)
+                _demonstration(state)
+        else:
+            given += _folder(state)
+    if given and not busy(state):
         chosen = [(file.name, file.getvalue) for file in given]
         state.job = ImportJob(resources.reader(), lambda: uploads(chosen), len(chosen)).start()
         # A new key empties the widget; the job lets go of the bytes when it ends.
@@ -44,16 +41,34 @@ def drop_zone(state: ViewerState, *, large: bool) -> None:
         st.rerun()
 
 
-def offer_demonstration(state: ViewerState) -> None:
-    """What an empty archive offers."""
-    with st.container(horizontal=True, vertical_alignment="center"):
-        if st.button("Load demonstration studies", icon=":material/science:"):
-            sources = demonstration()
-            state.job = ImportJob(resources.reader(), lambda: sources, len(sources)).start()
-            st.rerun()
-        shell.quiet(
-            "Computer-made phantoms: no patient stands behind them, and no score on them means anything."
+def _files(state: ViewerState, large: bool) -> list[UploadedFile]:
+    return st.file_uploader(
+        "Drop chest radiographs here: DICOM, JPEG, PNG, or a ZIP of them",
+        accept_multiple_files=True,
+        key=f"drop-{state.uploader}",
+        label_visibility="visible" if large else "collapsed",
+    )
+
+
+def _folder(state: ViewerState) -> list[UploadedFile]:
+    with st.popover("Import a folder", type="tertiary"):
+        return st.file_uploader(
+            "A folder, with everything below it",
+            accept_multiple_files="directory",
+            key=f"folder-{state.uploader}",
         )
+
+
+def _demonstration(state: ViewerState) -> None:
+    """What an empty archive offers."""
+    if st.button("Load demonstration studies: computer-made phantoms", type="tertiary", help=_PHANTOMS):
+        state.job = ImportJob(resources.reader(), demonstration, DEMONSTRATION_SIZE).start()
+        st.rerun()
+
+
+def busy(state: ViewerState) -> bool:
+    """True while a batch is being taken in."""
+    return state.job is not None and not state.job.finished
 
 
 def progress(state: ViewerState) -> None:
@@ -62,22 +77,22 @@ def progress(state: ViewerState) -> None:
     if job is None:
         return
     if not job.finished:
-        st.fragment(_watch, run_every=_POLL)(job)
+        st.fragment(_watch, run_every=_POLL)(job, len(job.opened) + job.scored)
         return
     if not job.seen:
         job.seen = True
         if job.total == 1 and len(job.opened) == 1:
             state.job = None
-            state.open(*job.opened[0])
+            state.open(job.opened[0].study_id, job.opened[0].digest)
             st.switch_page("pages/reading/viewer.py")
     if job.failures:
         _show_failures(job.failures, job.total)
 
 
-def _watch(job: ImportJob) -> None:
-    if job.finished:
+def _watch(job: ImportJob, drawn: int) -> None:
+    if job.finished or len(job.opened) + job.scored >= drawn + _REDRAW:
         st.rerun()
-    st.progress(job.progress, text=f"Importing: {job.line}")
+    st.progress(job.progress, text=job.line)
 
 
 def _show_failures(failures: Sequence[tuple[str, Failure]], total: int) -> None:

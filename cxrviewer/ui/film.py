@@ -13,7 +13,8 @@ from cxrviewer.ui.state import ViewerState, bind, keep, viewer_state, widget_key
 from cxrviewer.ui.viewport import Pane, show_panes
 from cxrviewer.ui.viewport.media import address
 
-HEIGHT = 520
+HEIGHT = "max(360px, calc(100vh - 288px))"
+"""All that the window leaves below the tools and above the chooser."""
 
 
 def tools(radiograph: Radiograph, state: ViewerState) -> None:
@@ -111,7 +112,7 @@ def show_film(radiograph: Radiograph, state: ViewerState) -> None:
         shape=radiograph.shape,
         spacing=radiograph.spacing,
         height=HEIGHT,
-        key="film",
+        key="film-panes",
     )
     small = resources.small(radiograph.digest, radiograph.frame)
     shell.quiet(

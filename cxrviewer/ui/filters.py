@@ -27,6 +27,7 @@ def filter_line(state: ViewerState) -> None:
         list(SHOW),
         key=bind("show"),
         on_change=partial(_filtered, "show"),
+        format_func=lambda value: f"Show: {value}",
         label_visibility="collapsed",
     )
     order.selectbox(
@@ -34,7 +35,7 @@ def filter_line(state: ViewerState) -> None:
         [order.value for order in Order],
         key=bind("order"),
         on_change=partial(_filtered, "order"),
-        format_func=lambda value: f"by {value}" if value != Order.NEWEST else "newest first",
+        format_func=lambda value: f"Sort: {value}",
         label_visibility="collapsed",
     )
     names.toggle(

@@ -68,7 +68,7 @@ def _row(score: Score, chosen: str | None, *, large: bool) -> Row:
         id=score.target.name,
         label=f"{name} {value} {band}. Show why",
         cells=(
-            Cell(name, sub=operating_point(score) if large else ""),
+            Cell(name, sub=operating_point(score, short=True) if large else "", title=operating_point(score)),
             Cell(value),
             Cell(f"{value} {band}", Kind.BAR, value=score.probability, mark=score.threshold, band=band),
             Cell(word(score), band=band),
@@ -86,16 +86,14 @@ def word(score: Score) -> str:
     return "–" if score.positive is None else "above" if score.positive else "below"
 
 
-def operating_point(score: Score) -> str:
-    """`at 0.41: sens 0.90, spec 0.88`; says so where there is none."""
+def operating_point(score: Score, *, short: bool = False) -> str:
+    """`at 0.41: sensitivity 0.90, specificity 0.88`; says so where there is none."""
     if score.threshold is None:
         return "no operating point"
-    parts = [
-        f"{name} {words.probability(value)}"
-        for name, value in (("sens", score.sensitivity), ("spec", score.specificity))
-        if value is not None
-    ]
-    return f"at {words.probability(score.threshold)}" + (f": {', '.join(parts)}" if parts else "")
+    at, sensitivity = words.probability(score.threshold), words.probability(score.sensitivity)
+    if short:
+        return f"at {at}, sens {sensitivity}"
+    return f"at {at}: sensitivity {sensitivity}, specificity {words.probability(score.specificity)}"
 
 
 def _tip(score: Score) -> tuple[str, ...]:

@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-from cxrviewer.errors import ModelBundleError
+from cxrviewer.archive import InstanceRow
+from cxrviewer.errors import CxrError, ModelBundleError
 from cxrviewer.logs import get_logger
 from cxrviewer.reading import Failure, Reader
 from cxrviewer.studies.sources import Refused, Source, iter_upload
@@ -14,10 +15,14 @@ from cxrviewer.studies.sources import Refused, Source, iter_upload
 Upload = tuple[str, Callable[[], bytes]]
 """The name as the browser gave it, and what gives the bytes."""
 
+DEMONSTRATION_SIZE = 3
+"""How many phantoms are offered; known without loading what draws them."""
+
 
 class ImportJob:
-    """One batch. Read by the page while its thread writes; only whole values are replaced, so no lock is needed.
+    """One batch: every file is taken in first, so that the pictures are there, and scored after that.
 
+    Read by the page while its thread writes; only whole values are replaced, so no lock is needed.
     sources: called in the thread, since a ZIP's list may be long. expected: how many, as far as is known.
     """
 
@@ -26,9 +31,11 @@ class ImportJob:
     ) -> None:
         self.total = expected
         self.done = 0
+        self.scored = 0
+        self.scoring = False
         self.failures: tuple[tuple[str, Failure], ...] = ()
-        self.opened: tuple[tuple[str, str], ...] = ()
-        """Study and digest of what was taken in."""
+        self.opened: tuple[InstanceRow, ...] = ()
+        """What was taken in."""
         self.finished = False
         self.seen = False
         """True once the page has acted on the end."""
@@ -41,29 +48,33 @@ class ImportJob:
 
     @property
     def progress(self) -> float:
-        """In [0, 1]."""
-        return min(self.done / self.total, 1.0) if self.total else 1.0
+        """In [0, 1], of the step that goes on."""
+        part, whole = (self.scored, len(self.opened)) if self.scoring else (self.done, self.total)
+        return min(part / whole, 1.0) if whole else 0.0
 
     @property
     def line(self) -> str:
-        """`37 of 200, 2 need attention`."""
+        """`Importing: 37 of 200, 2 need attention`."""
         count = len(self.failures)
         needs = f", {count} need{'s' if count == 1 else ''} attention" if count else ""
-        return f"{self.done} of {self.total}{needs}"
+        if self.scoring:
+            return f"Scoring: {self.scored} of {len(self.opened)}{needs}"
+        return f"Importing: {self.done} of {self.total}{needs}"
 
     def run(self) -> None:
-        """Read everything, in the calling thread."""
+        """Take everything in, then score it, in the calling thread."""
         try:
             sources = list(self._sources())
             self.total = len(sources)
-            # A single file opens at once: the viewer asks for its score after the picture is there.
-            score = len(sources) > 1 and self._has_model()
-            for reading in self._reader.read_all(sources, score=score):
+            for reading in self._reader.read_all(sources, score=False):
                 if reading.failure is not None:
                     self.failures = (*self.failures, (reading.source, reading.failure))
                 if reading.instance is not None:
-                    self.opened = (*self.opened, (reading.instance.study_id, reading.instance.digest))
+                    self.opened = (*self.opened, reading.instance)
                 self.done += 1
+            # A single file opens at once, and the viewer asks for its score.
+            if self.total > 1 and self.opened:
+                self._score()
         except Exception as error:  # noqa: BLE001 - a thread's boundary: the page must learn that it ended
             get_logger().error("import.failed", exc_info=error)
             self.failures = (*self.failures, ("", Failure.of(error)))
@@ -71,11 +82,18 @@ class ImportJob:
             self._sources = tuple
             self.finished = True
 
-    def _has_model(self) -> bool:
+    def _score(self) -> None:
+        self.scoring = True
         try:
-            return self._reader.model is not None
+            self._reader.model  # noqa: B018 - loads it
         except ModelBundleError:
-            return False
+            return  # a picture can be read without a score, and the viewer says why there is none
+        for row in self.opened:
+            try:
+                self._reader.predict(self._reader.open_stored(row.digest))
+            except CxrError as error:
+                self.failures = (*self.failures, (row.source_name, Failure.of(error)))
+            self.scored += 1
 
 
 def uploads(files: Sequence[Upload]) -> list[Source | Refused]:
@@ -87,7 +105,7 @@ def demonstration() -> list[Source]:
     """The phantoms that an empty worklist offers: computer-made, so that no patient stands behind them."""
     from cxrviewer.studies.phantoms import DEMO_SEEDS
 
-    return [Source(f"phantom {seed}", partial(_phantom, seed)) for seed in DEMO_SEEDS]
+    return [Source(f"phantom {seed}", partial(_phantom, seed)) for seed in DEMO_SEEDS[:DEMONSTRATION_SIZE]]
 
 
 def _phantom(seed: int) -> bytes:

@@ -13,7 +13,6 @@ from cxrviewer.classifiers.prediction import Prediction
 from cxrviewer.reading import Job, JobState
 from cxrviewer.studies.radiograph import Radiograph
 from cxrviewer.ui import colouring, film, resources, shell, words
-from cxrviewer.ui.pictures import png
 from cxrviewer.ui.state import ViewerState, bind, keep
 from cxrviewer.ui.strip import strip_panes
 from cxrviewer.ui.viewport import Pane, show_panes
@@ -23,54 +22,53 @@ if TYPE_CHECKING:
     from cxrviewer.explainers.explainer import Explanation
 
 METHODS = ("gradcam", "integrated-gradients", "lime")
-HEIGHT = 290
-STRIP_HEIGHT = 138
+HEIGHT, STRIP_HEIGHT = "290px", "138px"
 _POLL = 0.6
 
 Admits = Mapping[str, float | int | str]
 
 
-def show_maps(radiograph: Radiograph, prediction: Prediction, state: ViewerState) -> None:
-    """The chooser; once a finding is chosen, its maps and the strip of the four highest findings."""
-    _chooser(prediction, state)
+def show_maps(radiograph: Radiograph, state: ViewerState) -> None:
+    """The maps of the chosen finding; nothing before one is chosen."""
     if state.finding is None:
         resources.explanations().keep_only(set(), state.owner)
         return
-    left, right = st.columns([2.9, 1.1], gap="small")
-    with left:
-        jobs = {method: _submit(radiograph, state.finding, method, state.owner) for method in METHODS}
-        resources.explanations().keep_only({job.key for job in jobs.values()}, state.owner)  # type: ignore[misc]
-        running = not all(job.finished for job in jobs.values())
-        st.fragment(_draw, run_every=_POLL if running else None)(radiograph, state, jobs, running)
-    with right:
-        _strip(radiograph, prediction, state)
+    _controls()
+    jobs = {method: _submit(radiograph, state.finding, method, state.owner) for method in METHODS}
+    resources.explanations().keep_only({job.key for job in jobs.values()}, state.owner)  # type: ignore[misc]
+    running = not all(job.finished for job in jobs.values())
+    st.fragment(_draw, run_every=_POLL if running else None)(radiograph, state, jobs, running)
 
 
-def _chooser(prediction: Prediction, state: ViewerState) -> None:
+def choose_finding(prediction: Prediction, state: ViewerState) -> None:
+    """The chooser below the picture; no map is made before it is used."""
     names = {score.target.name: score for score in prediction.scores}
     if state.finding not in names:
         state.finding = None
-    why, opacity, keep_top, colours = st.columns([3, 1.6, 1.6, 1.2], vertical_alignment="bottom")
-    why.selectbox(
-        "Why? Maps of what moved the answer (not evidence)",
+    st.selectbox(
+        "Why this answer?",
         list(names),
         key=bind("finding"),
         on_change=partial(keep, "finding"),
         index=None,
-        placeholder="Choose a finding",
+        placeholder="Choose a finding to see what moved its answer",
         format_func=lambda name: (
-            f"Why {words.target_label(names[name].target)}, {words.probability(names[name].probability)}?"
+            f"Why {words.target_label(names[name].target)} {words.probability(names[name].probability)}?"
         ),
+        label_visibility="collapsed",
     )
-    if state.finding is None:
-        return
+
+
+def _controls() -> None:
+    """One opacity, one cut and one colour map for all three."""
+    opacity, keep_top, colours, _ = st.columns([2, 2, 1.6, 2], vertical_alignment="center")
     opacity.slider("Opacity", 0.0, 1.0, key=bind("opacity"), step=0.05, on_change=partial(keep, "opacity"))
     keep_top.slider(
         "Keep top", 1, 100, key=bind("keep_top"), format="%d %%", on_change=partial(keep, "keep_top")
     )
     colours.selectbox(
         "Colours",
-        list(colouring.UNSIGNED),
+        colouring.COLOURS,
         key=bind("colours"),
         on_change=partial(keep, "colours"),
         help="Of maps without a sign. Signed maps are blue where they lower the answer, orange where they raise it.",
@@ -90,7 +88,7 @@ def _draw(
         shape=radiograph.shape,
         spacing=radiograph.spacing,
         height=HEIGHT,
-        key="maps",
+        key="maps-panes",
     )
     shell.quiet(words.NOT_EVIDENCE)
     if running and all(job.finished for job in jobs.values()):
@@ -112,10 +110,10 @@ def _pane(method: str, job: Job[Explanation], radiograph: Radiograph, state: Vie
         kind.title,
         base,
         alt,
-        overlay=address(png(drawn.rgba), "image/png", f"map-{method}"),
+        overlay=address(drawn.png, "image/png", f"map-{method}"),
         opacity=state.opacity,
         caption=(_admits(method, found), kind.meaning),
-        legend=colouring.legend(drawn.largest, signed=kind.signed, colours=state.colours),
+        legend=drawn.legend,
         hint=kind.meaning,
     )
 
@@ -153,8 +151,10 @@ def _admits(method: str, explanation: Explanation) -> str:
     return f"{_ADMITS[method](explanation.admits)}; {explanation.seconds:.1f} s"
 
 
-def _strip(radiograph: Radiograph, prediction: Prediction, state: ViewerState) -> None:
+def show_strip(radiograph: Radiograph, prediction: Prediction, state: ViewerState) -> None:
     """Grad-CAM of the four highest findings: the forward pass gives them for nothing."""
+    if state.finding is None:
+        return
     shell.quiet("Grad-CAM of the four highest findings")
     for row, pair in enumerate(strip_panes(radiograph, prediction, state)):
         show_panes(

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from cxrviewer.archive import StudyRow
 from cxrviewer.errors import CxrError
@@ -27,8 +28,22 @@ _STYLE = """<style>
 .cxr-title b { font-weight: 600; }
 .cxr-title span { color: #9aa7b4; }
 .cxr-head { font-size: 15px; font-weight: 600; }
-.st-key-drop-large [data-testid="stFileUploaderDropzone"] { min-height: 15rem; justify-content: center; }
-.st-key-drop-small [data-testid="stFileUploaderDropzone"] { min-height: 0; padding: 0.35rem 0.7rem; }
+.st-key-drop-large { padding-top: 12vh; align-items: center; }
+.st-key-drop-large [data-testid="stFileUploader"] { max-width: 46rem; margin: 0 auto; }
+.st-key-drop-large [data-testid="stWidgetLabel"] { justify-content: center; width: 100%; padding-bottom: 0.8rem; }
+.st-key-drop-large [data-testid="stWidgetLabel"] p { font-size: 1.15rem; }
+.st-key-drop-large [data-testid="stFileUploaderDropzone"] { min-height: 15rem; border: 1px dashed #3d4753; display: flex;
+  flex-direction: column; align-items: center; justify-content: center; gap: 0.6rem; }
+.st-key-drop-large [data-testid="stFileUploaderDropzone"] > * { flex: 0 0 auto; height: auto; min-height: 0; }
+.st-key-drop-small [data-testid="stFileUploaderDropzone"] { min-height: 0; padding: 0.2rem 0.5rem;
+  border: 1px dashed #2b323c; background: transparent; }
+.st-key-viewer > * > [data-testid="stHorizontalBlock"] > :first-child { flex: 1 1 0; }
+.st-key-viewer > * > [data-testid="stHorizontalBlock"] > :last-child { flex: 0 0 335px; min-width: 0; }
+@media (min-width: 1700px) {
+  .st-key-reading { flex-direction: row; gap: 1rem; }
+  .st-key-reading > :has(> .st-key-film) { flex: 1 1 42%; min-width: 0; }
+  .st-key-reading > :has(> .st-key-maps) { flex: 1 1 58%; min-width: 0; }
+}
 </style>"""
 
 
@@ -50,8 +65,8 @@ def problem(error: CxrError) -> None:
 
 def note(message: str, more: str = "", kind: str = "") -> None:
     """One or two sentences. Any text is safe: it is escaped, and Markdown is not read. kind: caution, error or none."""
-    rest = f" {html.escape(more)}" if more else ""
-    st.html(f'<div class="cxr-note {kind}" role="status"><b>{html.escape(message)}</b>{rest}</div>')
+    text = f"<b>{html.escape(message)}</b> {html.escape(more)}" if more else html.escape(message)
+    st.html(f'<div class="cxr-note {kind}" role="status">{text}</div>')
 
 
 def quiet(*lines: str) -> None:
@@ -88,3 +103,13 @@ def models_of(rows: Sequence[StudyRow]) -> None:
         intended_use(model_id, weights)
     if not given:
         intended_use()
+
+
+@contextmanager
+def two_columns() -> Iterator[tuple[DeltaGenerator, DeltaGenerator]]:
+    """The picture's side and the findings' panel. On a wide screen the first lays its parts side by side."""
+    with st.container(key="viewer"):
+        left, right = st.columns([2.9, 1.1], gap="small")
+        with left:
+            reading = st.container(key="reading")
+        yield reading, right

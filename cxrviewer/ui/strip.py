@@ -5,7 +5,6 @@ from __future__ import annotations
 from cxrviewer.classifiers.prediction import Prediction
 from cxrviewer.studies.radiograph import Radiograph
 from cxrviewer.ui import colouring, film, resources, words
-from cxrviewer.ui.pictures import png
 from cxrviewer.ui.state import ViewerState
 from cxrviewer.ui.viewport import Pane
 from cxrviewer.ui.viewport.media import address
@@ -30,7 +29,7 @@ def strip_panes(radiograph: Radiograph, prediction: Prediction, state: ViewerSta
                 f"{name} {words.probability(score.probability)}",
                 base,
                 f"Grad-CAM of {name}",
-                overlay=address(png(drawn.rgba), "image/png", f"strip-{score.target.slug}"),
+                overlay=address(drawn.png, "image/png", f"strip-{score.target.slug}"),
                 opacity=state.opacity,
             )
         )

@@ -15,11 +15,15 @@ with shell.screen():
     else:
         opening.study_line(study, state)
         radiograph = resources.radiograph(state.digest or study.digest, state.frame)
-        left, right = st.columns([2.9, 1.1], gap="small")
-        with left:
-            film.tools(radiograph, state)
-            film.show_film(radiograph, state)
-        with right:
-            prediction = answering.answer(radiograph, state)
-        if prediction is not None and prediction.scores:
-            maps.show_maps(radiograph, prediction, state)
+        with shell.two_columns() as (reading, panel):
+            with reading, st.container(key="film"):
+                film.tools(radiograph, state)
+                film.show_film(radiograph, state)
+            with panel:
+                prediction = answering.answer(radiograph, state)
+            if prediction is not None and prediction.scores:
+                with reading, st.container(key="maps"):
+                    maps.choose_finding(prediction, state)
+                    maps.show_maps(radiograph, state)
+                with panel:
+                    maps.show_strip(radiograph, prediction, state)

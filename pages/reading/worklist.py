@@ -14,9 +14,11 @@ with shell.screen():
         shell.note(notice, kind="caution")
 
     empty = archive.studies(size=1).total == 0
-    dropping.drop_zone(state, large=empty)
-    dropping.progress(state)
-
+    if empty and dropping.busy(state):
+        dropping.progress(state)
+    else:
+        dropping.drop_zone(state, large=empty)
+        dropping.progress(state)
     if not empty:
         filter_line(state)
         page = archive.studies(wanted(state), state.page, PAGE)
@@ -26,5 +28,5 @@ with shell.screen():
         else:
             shell.note("No study matches the filters.", "Clear the text or show all.")
         shell.models_of(page.rows)
-    elif state.job is None:
-        dropping.offer_demonstration(state)
+    else:
+        shell.intended_use()

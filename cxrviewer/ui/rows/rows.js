@@ -15,6 +15,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
   root.setAttribute("role", "table");
   root.setAttribute("aria-label", data.label);
   root.replaceChildren(...heads(data), ...data.rows.map((row) => rowOf(row, data, setTriggerValue)), tip());
+  root.querySelector(".tip").hidden = true;
   if (focused) root.querySelector(`[data-row="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
 }
 
@@ -116,7 +117,10 @@ function explain(row, lines) {
   };
   const hide = () => (row.parentElement.querySelector(".tip").hidden = true);
   row.addEventListener("mouseenter", show);
-  row.addEventListener("focus", show);
+  // Only where the keyboard led here: after a click the answer is on its way and the tip would cover it.
+  row.addEventListener("focus", () => row.matches(":focus-visible") && show());
   row.addEventListener("mouseleave", hide);
   row.addEventListener("blur", hide);
+  row.addEventListener("click", hide);
+  row.addEventListener("wheel", hide, { passive: true });
 }

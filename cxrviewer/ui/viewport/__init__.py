@@ -59,10 +59,10 @@ def show_panes(
     view: str,
     shape: tuple[int, int],
     spacing: PixelSpacing | None = None,
-    height: int = 520,
+    height: str,
     key: str,
 ) -> None:
-    """Draw panes side by side. view: panes of one view are linked; shape: (H, W) of the radiograph; height in px."""
+    """Draw panes side by side. Panes of one `view` are linked; shape: (H, W) in pixels; height: a CSS length."""
     _COMPONENT(
         key=key,
         data={

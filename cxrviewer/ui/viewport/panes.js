@@ -110,7 +110,7 @@ function fill(parts, pane, data) {
   parts.base.alt = pane.alt;
   parts.overlay.style.opacity = pane.opacity;
   parts.figure.dataset.pane = pane.id;
-  parts.stage.style.height = `${data.height}px`;
+  parts.stage.style.height = data.height;
   parts.stage.setAttribute("aria-label", `${pane.alt}. Zoom with + and -, move with the arrows, 0 fits.`);
   parts.stage.setAttribute("role", "group");
   parts.title.textContent = pane.title;
@@ -175,7 +175,7 @@ function rule(element, ruler, pixels) {
   const perMm = pixels / ruler.mm;
   const mm = STEPS_MM.findLast((step) => step * perMm <= 160) ?? STEPS_MM[0];
   element.style.width = `${mm * perMm}px`;
-  element.textContent = `${mm} mm ${ruler.label}`;
+  element.dataset.label = `${mm} mm ${ruler.label}`;
 }
 
 function listen(mount, stage) {
