@@ -245,3 +245,94 @@ def test_a_bad_model_is_not_chosen(tmp_path: Path) -> None:
     assert [i["id"] for i in objects(run("models", "list", "--json")) if i["serving"]] == ["tiny-1"]
     assert run("models", "use", "no-such").exit_code == 1
     assert run("models", "show", "../tiny-1").exit_code == 1
+
+
+def explain(path: Path, out: Path, method: str, target: str, *more: str) -> Result:
+    return run("explain", path, "--method", method, "--target", target, "--out", out, "--json", *more)
+
+
+def test_explain_writes_numbers_and_a_picture_for_every_method(files: Path, tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "out"
+    result = explain(
+        files / "a.png",
+        out,
+        "all",
+        "findings:pneumonia",
+        "--steps",
+        "20",
+        "--baseline",
+        "mean",
+        "--samples",
+        "40",
+    )
+    assert result.exit_code == 0, result.output
+    digest = hashlib.sha256((files / "a.png").read_bytes()).hexdigest()
+    found = {answer["method"]: answer for answer in objects(result)}
+    assert list(found) == ["gradcam", "integrated-gradients", "lime"]
+    for method, answer in found.items():
+        assert answer["ok"] is True
+        assert answer["target"] == "findings:Pneumonia"
+        stem = out / f"{digest[:12]}.{method}.findings-pneumonia"
+        assert (answer["npz"], answer["png"]) == (f"{stem}.npz", f"{stem}.png")
+        with np.load(answer["npz"], allow_pickle=False) as arrays:
+            assert arrays.files == ["heatmap"]
+            heatmap = arrays["heatmap"]
+        assert (heatmap.shape, heatmap.dtype) == ((128, 160), np.float32)
+        with Image.open(answer["png"]) as picture:
+            assert (picture.size, picture.mode) == ((160, 128), "RGB")
+        assert answer["seconds"] > 0
+    gradients, lime = found["integrated-gradients"], found["lime"]
+    assert 0 < gradients["steps"] <= 20
+    assert isinstance(gradients["convergence_delta"], float)
+    assert (gradients["parameters"]["steps"], gradients["parameters"]["baseline"]) == (20, "mean")
+    assert 0 < lime["samples"] <= 40 and lime["segments"] > 1 and lime["r2"] <= 1
+    assert (lime["parameters"]["samples"], lime["parameters"]["seed"]) == (40, 0)
+    assert len(list(out.iterdir())) == 6, "nothing else is left there"
+
+
+def test_no_name_is_made_from_the_files_own(files: Path, tmp_path: Path) -> None:
+    (files / "Doe^Jane.png").write_bytes(png_of(1))
+    out = tmp_path / "out"
+    assert explain(files / "Doe^Jane.png", out, "gradcam", "pneumonia").exit_code == 0
+    digest = hashlib.sha256(png_of(1)).hexdigest()[:12]
+    assert sorted(path.name for path in out.iterdir()) == [
+        f"{digest}.gradcam.pneumonia.npz",
+        f"{digest}.gradcam.pneumonia.png",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "more", "kind"),
+    [
+        ("a.png", "Eggplant", [], "unknown-target"),
+        ("absent.png", "Mass", [], "not-found"),
+        ("b.dcm", "Mass", [], "unreadable"),
+        ("a.png", "Mass", ["--frame", "2"], "not-found"),
+        ("a.png", "Mass", ["--model", "no-such"], "no-model"),
+    ],
+)
+def test_a_failed_explanation_says_its_kind(
+    files: Path, tmp_path: Path, name: str, target: str, more: list[str], kind: str
+) -> None:
+    result = explain(files / name, tmp_path / "out", "all", target, *more)
+    assert result.exit_code == 1
+    (answer,) = objects(result)
+    assert (answer["ok"], answer["error"]["kind"]) == (False, kind)
+    assert answer["source"].endswith(name)
+    assert not (tmp_path / "out").exists()
+
+
+def test_several_pictures_at_once_are_wrong_usage(files: Path, tmp_path: Path) -> None:
+    assert explain(files, tmp_path / "out", "gradcam", "Mass").exit_code == 2
+
+
+def test_the_same_seed_gives_the_same_map(files: Path, tmp_path: Path) -> None:
+    maps = []
+    for name, seed in (("x", "0"), ("y", "0"), ("z", "1")):
+        (answer,) = objects(
+            explain(files / "a.png", tmp_path / name, "lime", "Mass", "--samples", "30", "--seed", seed)
+        )
+        with np.load(answer["npz"]) as arrays:
+            maps.append(arrays["heatmap"])
+    np.testing.assert_array_equal(maps[0], maps[1])
+    assert np.abs(maps[0] - maps[2]).max() > 0

@@ -1,0 +1,139 @@
+"""Run folders and data sets on the command line."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from cxrviewer.cli import app
+from cxrviewer.settings import get_settings
+from cxrviewer.training.run_folder import RunFolder
+from cxrviewer.training.run_listing import read_status
+
+
+@pytest.fixture(autouse=True)
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("CXR_DATA_DIR", str(tmp_path / "data"))
+    get_settings.cache_clear()
+    yield tmp_path / "data"
+    get_settings.cache_clear()
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def objects(result: Result) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_no_runs_are_an_empty_list() -> None:
+    result = run("runs", "list")
+    assert (result.exit_code, result.stdout) == (0, "")
+
+
+def test_runs_are_listed_shown_and_asked_to_stop(data_dir: Path) -> None:
+    first = RunFolder(data_dir / "runs" / "first")
+    first.status("finished", 1.0, "Done.")
+    time.sleep(0.01)
+    second = RunFolder(data_dir / "runs" / "second")
+    second.status("running", 0.25, "Epoch 1.")
+    (second.path / "metrics.csv").write_text("epoch,loss\n0,0.7\n1,0.5\n")
+    assert [(row["id"], row["state"]) for row in objects(run("runs", "list", "--json"))] == [
+        ("second", "running"),
+        ("first", "finished"),
+    ]
+    (shown,) = objects(run("runs", "show", "second", "--json"))
+    assert (shown["progress"], shown["metrics"]) == (0.25, {"epoch": "1", "loss": "0.5"})
+    assert run("runs", "show", "second").stdout.startswith("second: running, 25%. Epoch 1.")
+    assert not second.cancel_requested()
+    assert run("runs", "cancel", "second").exit_code == 0
+    assert second.cancel_requested()
+    assert not first.cancel_requested()
+
+
+@pytest.mark.parametrize("name", ["absent", "../runs/first", "", "."])
+def test_a_run_is_looked_up_and_never_a_path(data_dir: Path, name: str) -> None:
+    RunFolder(data_dir / "runs" / "first").status("finished", 1.0)
+    assert run("runs", "show", name).exit_code == 1
+    assert run("runs", "cancel", name).exit_code == 1
+
+
+def test_a_silent_run_is_lost_after_a_minute_and_a_finished_one_never(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.status("running", 0.5)
+    told = json.loads((folder.path / "status.json").read_text())["heartbeat"]
+    states = [getattr(read_status(folder.path, now=told + silent), "state", None) for silent in (59, 61)]
+    assert states == ["running", "lost"]
+    folder.status("cancelled", 0.5)
+    assert getattr(read_status(folder.path, now=told + 10**6), "state", None) == "cancelled"
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"state": "running"}', '{"state": 1, "heartbeat": "x"}'])
+def test_a_damaged_status_is_no_run(data_dir: Path, content: str) -> None:
+    folder = data_dir / "runs" / "odd"
+    folder.mkdir(parents=True)
+    (folder / "status.json").write_text(content)
+    assert run("runs", "list", "--json").stdout == ""
+
+
+def test_train_without_its_configuration_says_so(tmp_path: Path) -> None:
+    result = run("train", "--config", tmp_path / "absent.json")
+    assert result.exit_code == 1
+    assert "does not exist" in result.stderr
+    assert run("train").exit_code == 2
+
+
+def test_a_wrong_configuration_is_wrong_usage(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"id": "x", "sources": [], "learning_rate": -1}')
+    result = run("train", "--config", tmp_path / "config.json")
+    assert result.exit_code == 2
+    assert "learning_rate" in result.stderr
+
+
+def _kermany(root: Path) -> Path:
+    for kind, count in (("NORMAL", 2), ("PNEUMONIA", 3)):
+        (root / "train" / kind).mkdir(parents=True)
+        for number in range(count):
+            name = f"IM-{number:04d}-0001.jpeg" if kind == "NORMAL" else f"person{number}_bacteria_1.jpeg"
+            pixels = np.random.default_rng([number, count]).integers(0, 256, (40, 50), dtype=np.uint8)
+            Image.fromarray(pixels).save(root / "train" / kind / name)
+    return root
+
+
+def test_datasets_inspect_json_is_as_the_contract_says(tmp_path: Path) -> None:
+    root = _kermany(tmp_path / "kermany")
+    result = run("datasets", "inspect", "--dataset", "kermany", "--root", root, "--json")
+    assert result.exit_code == 0, result.output
+    (found,) = objects(result)
+    assert (found["dataset"], found["images"], found["missing_files"]) == ("kermany", 5, 0)
+    assert found["patients"] > 1
+    assert found["labels"]["pneumonia"] == {"positive": 3, "negative": 2, "unstated": 0}
+    human = run("datasets", "inspect", "--dataset", "kermany", "--root", root)
+    assert human.stdout.startswith("kermany: 5 images")
+
+
+def test_a_refused_label_file_names_its_lines(tmp_path: Path) -> None:
+    root = tmp_path / "nih"
+    (root / "images").mkdir(parents=True)
+    (root / "Data_Entry_2017.csv").write_text("Image Index,Finding Labels\nx.png,Effusion\ny.png,Eggplant\n")
+    result = run("datasets", "inspect", "--dataset", "nih", "--root", root, "--json")
+    assert result.exit_code == 1
+    (answer,) = objects(result)
+    assert answer["ok"] is False
+    assert set(answer["error"]) == {"kind", "message"}
+    assert answer["error"]["kind"] == "unreadable"
+
+
+def test_an_unknown_data_set_is_wrong_usage(tmp_path: Path) -> None:
+    result = run("datasets", "inspect", "--dataset", "imaginary", "--root", tmp_path)
+    assert result.exit_code == 2
+    assert "kermany" in result.stderr
