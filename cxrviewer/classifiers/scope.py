@@ -8,6 +8,7 @@ refused by its header; no lateral was at hand to test the picture's check on.
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -96,7 +97,8 @@ class Scope:
         with torch.inference_mode():
             small = torch.from_numpy(reduce(picture, SCOPE_SIZE))[None, None]
             logit = float(self._network(standardise(small))[0])
-        if logit < self._card.thresholds.get("picture", -math.inf):
+        # Asked this way round, a logit that is no number is refused too.
+        if not logit >= self._card.thresholds.get("picture", -math.inf):
             return "The picture does not look like an upright frontal chest radiograph."
         return None
 
@@ -117,15 +119,21 @@ class Scope:
 
 def _modality(metadata: Metadata, card: ScopeCard) -> str | None:
     if metadata.modality and metadata.modality.upper() not in card.modalities:
-        return f"The header says modality {metadata.modality}, not a radiograph (CR or DX)."
+        return f"The header says modality {_short(metadata.modality)}, not a radiograph (CR or DX)."
     return None
 
 
 def _body_part(metadata: Metadata, _card: ScopeCard) -> str | None:
-    part = (metadata.body_part or "").upper()
-    if part and not any(word in part for word in _CHEST_WORDS):
-        return f"Not a chest radiograph: the header says {part}."
+    part = (metadata.body_part or "").strip().upper()
+    plain = "".join(c for c in unicodedata.normalize("NFKD", part) if not unicodedata.combining(c))
+    if part and not any(word in plain for word in _CHEST_WORDS):
+        return f"Not a chest radiograph: the header says {_short(part)}."
     return None
+
+
+def _short(text: str) -> str:
+    """A code string has 16 characters (PS3.5 6.2); a file may hold more."""
+    return text if len(text) <= 32 else text[:31] + "…"
 
 
 def _view(metadata: Metadata, _card: ScopeCard) -> str | None:

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from cxrviewer.classifiers.classifier import Classifier, Target
 from cxrviewer.classifiers.engines import Engine, choose_engine
 from cxrviewer.classifiers.preparing import InputSpec
+from cxrviewer.errors import ConfigurationError
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,17 +44,19 @@ class ServingClassifier:
         self.model_id, self.weights_sha256 = model_id, weights_sha256
         self.targets: tuple[Target, ...] = classifier.targets
         self.spec: InputSpec = classifier.architecture.input
-        self.device = torch.device(
-            "cuda" if device in ("auto", "cuda") and torch.cuda.is_available() else "cpu"
-        )
-        self._lock = threading.Lock()
+        self.device = choose_device(device)
+        self._lock, self._starting = threading.Lock(), threading.Lock()
         self._network = classifier.eval().requires_grad_(False)
         self._network = self._network.to(self.device).to(memory_format=torch.channels_last)
         self._engine_name = engine
+        self._started: Engine | None = None
 
-    @cached_property
+    @property
     def _engine(self) -> Engine:
-        return choose_engine(self._engine_name, self._network, self.device)
+        with self._starting:  # two sessions that come first at once start one engine
+            if self._started is None:
+                self._started = choose_engine(self._engine_name, self._network, self.device)
+        return self._started
 
     @property
     def engine(self) -> str:
@@ -79,3 +81,11 @@ class ServingClassifier:
         """The torch network, for one borrower at a time. Do not keep it, hook it for good or change its mode."""
         with self._lock:
             yield self._network
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` takes a GPU where there is one. Raises ConfigurationError where one is asked for and there is none."""
+    present = torch.cuda.is_available()
+    if name == "cuda" and not present:
+        raise ConfigurationError("There is no GPU that torch can use here.", "Set the device to auto or cpu.")
+    return torch.device("cuda" if name in ("auto", "cuda") and present else "cpu")

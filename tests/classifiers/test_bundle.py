@@ -95,7 +95,7 @@ def test_packing_leaves_the_network_as_it_was() -> None:
 def test_the_scope_network_travels_along(tmp_path: Path) -> None:
     torch.manual_seed(1)
     scope = {k: v for k, v in ScopeNet().state_dict().items() if not k.endswith("num_batches_tracked")}
-    opened = open_bundle(save_small(tmp_path, scope=scope))
+    opened = open_bundle(save_small(tmp_path, scope_tensors=scope))
     assert opened.scope_tensors().keys() == scope.keys()
     assert all(torch.equal(opened.scope_tensors()[name], tensor) for name, tensor in scope.items())
     assert opened.classifier().targets
