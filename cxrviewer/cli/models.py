@@ -35,7 +35,7 @@ def list_(as_json: AsJson = False) -> None:
 def show(model: Id) -> None:
     """A model's card, as JSON."""
     with answering(False):
-        from cxrviewer.classifiers.bundle import read_card
+        from cxrviewer.classifiers.card import read_card
         from cxrviewer.classifiers.registry import find
         from cxrviewer.settings import get_settings
 
