@@ -45,7 +45,7 @@ def train_scope(
     torch.manual_seed(recipe.seed)
     rng = np.random.default_rng(recipe.seed)
     network, half = ScopeNet(), recipe.batch_size // 2
-    steps = recipe.pictures // half
+    steps = max(1, recipe.pictures // half)
     optimizer = torch.optim.AdamW(network.parameters(), recipe.learning_rate, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, recipe.learning_rate, total_steps=recipe.epochs * steps + 1
@@ -71,7 +71,7 @@ def train_scope(
 
 
 def _one(pool: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    return pool[int(rng.integers(len(pool)))]
+    return np.asarray(pool[int(rng.integers(len(pool)))])
 
 
 def scope_logits(network: ScopeNet, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
