@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from cxrviewer.classifiers.preparing import standardise
 from cxrviewer.errors import ConfigurationError
 from cxrviewer.explainers.explainer import Attribution, Explainer, Request
-from cxrviewer.explainers.lime_regions import SEGMENTATIONS, cut, flattened, hide
+from cxrviewer.explainers.lime_regions import FILLS, SEGMENTATIONS, cut, filling, hide
 
 BATCH = 8
 """Pictures between two looks at the clock: under half a second on a CPU."""
@@ -100,6 +100,7 @@ class Lime(Explainer):
     """LIME of one target.
 
     samples: the most pictures to ask the network about; segmentation: `slic` or `grid`; segments: about how many.
+    fill: what hidden regions show (lime_regions.filling).
     settle: stop once `reliability` reaches it; 0 draws all samples. paired: see `draw`.
     spread_seeds: further seeds to repeat the whole with; the standard deviation of the weights over all of them,
     as a share of their largest mean size, is then admitted as `spread`.
@@ -108,6 +109,7 @@ class Lime(Explainer):
     samples: int = 1000
     segmentation: str = "slic"
     segments: int = 50
+    fill: str = "region"
     seed: int = 0
     settle: float = 0.98
     paired: bool = True
@@ -119,9 +121,12 @@ class Lime(Explainer):
     )
 
     def __post_init__(self) -> None:
-        if self.segmentation not in SEGMENTATIONS:
-            remedy = f"Choose one of {', '.join(SEGMENTATIONS)}."
-            raise ConfigurationError(f"LIME cannot cut a picture by {self.segmentation}.", remedy)
+        for value, known, what in (
+            (self.segmentation, SEGMENTATIONS, "segmentation"),
+            (self.fill, FILLS, "fill"),
+        ):
+            if value not in known:
+                raise ConfigurationError(f"LIME has no {what} {value}.", f"Choose one of {', '.join(known)}.")
         if not 10 <= self.samples <= 100_000:
             raise ConfigurationError(f"LIME cannot work with {self.samples} samples.", "Choose 10 to 100000.")
         if not 2 <= self.segments <= 1000:
@@ -149,6 +154,7 @@ class Lime(Explainer):
             "samples": self.samples,
             "segmentation": self.segmentation,
             "segments": self.segments,
+            "fill": self.fill,
             "seed": self.seed,
             "settle": self.settle,
             "paired": self.paired,
@@ -158,13 +164,13 @@ class Lime(Explainer):
 
     def _run(self, request: Request, segments: NDArray[np.int32], run: int) -> tuple[Fit, int, float]:
         """The run-th seed, from 0 -> the fit, the samples drawn, their reliability."""
-        flat = flattened(request.picture, segments)
+        filled = filling(request.picture, segments, self.fill)
         kept = draw(self.seed + run, self.samples, int(segments.max()) + 1, self.paired)
         logits = np.empty(self.samples)
         due, settled = min(FEWEST, self.samples), 0.0
         for start in range(0, self.samples, BATCH):
             stop = min(start + BATCH, self.samples)
-            pictures = hide(request.picture, flat, segments, kept[start:stop])
+            pictures = hide(request.picture, filled, segments, kept[start:stop])
             logits[start:stop] = _logits(request, pictures)
             request.step((run + stop / self.samples) / (1 + self.spread_seeds))
             if self.settle and stop >= due:

@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrviewer.errors import ConfigurationError
+from cxrviewer.explainers.baselines import BASELINES, baseline
 from cxrviewer.explainers.explainer import Explanation
 
 SEGMENTATIONS = ("slic", "grid")
+FILLS = ("region", *BASELINES)
 
 
 def cut(picture: NDArray[np.float32], how: str, count: int) -> NDArray[np.int32]:
@@ -35,8 +37,14 @@ def cut(picture: NDArray[np.float32], how: str, count: int) -> NDArray[np.int32]
     )
 
 
-def flattened(picture: NDArray[np.float32], segments: NDArray[np.int32]) -> NDArray[np.float32]:
-    """Every region filled with its own mean: what a hidden region shows, as in the lime package."""
+def filling(picture: NDArray[np.float32], segments: NDArray[np.int32], fill: str) -> NDArray[np.float32]:
+    """What hidden regions show: (S, S) float32 in [0, 1].
+
+    `region`: each region's own mean, as in the lime package; it hides texture, and not how bright a region is.
+    `black`, `blur`, `mean`: the baselines of Integrated Gradients. Raises ConfigurationError for any other.
+    """
+    if fill != "region":
+        return baseline(fill, picture)
     total = np.bincount(segments.ravel(), picture.ravel())
     mean = total / np.bincount(segments.ravel())
     return np.asarray(mean[segments], np.float32)
@@ -44,12 +52,12 @@ def flattened(picture: NDArray[np.float32], segments: NDArray[np.int32]) -> NDAr
 
 def hide(
     picture: NDArray[np.float32],
-    flat: NDArray[np.float32],
+    filled: NDArray[np.float32],
     segments: NDArray[np.int32],
     kept: NDArray[np.int64],
 ) -> NDArray[np.float32]:
     """(N, n) rows of 1 (kept) and 0 (hidden) -> (N, S, S) pictures in [0, 1]."""
-    return np.where(kept.astype(bool)[:, segments], picture, flat)
+    return np.where(kept.astype(bool)[:, segments], picture, filled)
 
 
 def top_regions(explanation: Explanation, positive: int = 5, negative: int = 0) -> Explanation:

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrviewer.errors import ConfigurationError
+from cxrviewer.explainers.explainer import Explanation
+from cxrviewer.studies.radiograph import Radiograph
 
 Grid = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -109,19 +111,23 @@ def tint(heatmap: Grid, signed: bool, style: Style | None = None) -> Bytes:
     return np.concatenate([colours, alpha.astype(np.uint8)[..., None]], axis=-1)
 
 
-def overlay(display: Bytes, heatmap: Grid, signed: bool, style: Style | None = None) -> Bytes:
+def blend(display: Bytes, heatmap: Grid, signed: bool, style: Style | None = None) -> Bytes:
     """A radiograph's `display()` (H, W) uint8 and a map (H, W) float32 on the same grid -> (H, W, 3) uint8.
 
     Raises ConfigurationError where the two have different shapes.
     """
     if display.shape != heatmap.shape:
-        raise ConfigurationError(
-            f"The map is {heatmap.shape} and the picture {display.shape}.", "Use Explanation.heatmap()."
-        )
+        remedy = "Use Explanation.heatmap()."
+        raise ConfigurationError(f"The map is {heatmap.shape} and the picture {display.shape}.", remedy)
     tinted = tint(heatmap, signed, style)
     alpha = tinted[..., 3:].astype(np.float32) / 255
     grey = display[..., None].astype(np.float32)
     return np.rint(grey + (tinted[..., :3] - grey) * alpha).astype(np.uint8)
+
+
+def overlay(radiograph: Radiograph, explanation: Explanation, style: Style | None = None) -> Bytes:
+    """The radiograph in its own window under the explanation: (H, W, 3) uint8."""
+    return blend(radiograph.display(), explanation.heatmap(), explanation.signed, style)
 
 
 def legend(heatmap: Grid, signed: bool, style: Style | None = None) -> Legend:
@@ -157,4 +163,6 @@ def _table(name: str) -> Bytes:
     """(256, 3) uint8."""
     stops = np.array([[int(code[i : i + 2], 16) for i in (1, 3, 5)] for code in COLOUR_MAPS[name]])
     at, entries = np.linspace(0, 255, len(stops)), np.arange(256)
-    return np.rint(np.stack([np.interp(entries, at, stops[:, c]) for c in range(3)], -1)).astype(np.uint8)
+    return np.asarray(
+        np.rint(np.stack([np.interp(entries, at, stops[:, c]) for c in range(3)], -1)), np.uint8
+    )
