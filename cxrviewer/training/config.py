@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cxrviewer.errors import ConfigurationError, NotFoundError
+
+Recipe = TypeVar("Recipe", bound=BaseModel)
 
 
 class _Frozen(BaseModel):
@@ -96,13 +98,18 @@ class TrainingConfig(_Frozen):
 
 
 def load_config(path: Path) -> TrainingConfig:
-    """Read a configuration. Raises NotFoundError, or ConfigurationError with a sentence a wrong value."""
+    """Read a run's configuration. Raises as `read_as`."""
+    return read_as(TrainingConfig, path)
+
+
+def read_as(kind: type[Recipe], path: Path) -> Recipe:
+    """Read a JSON file as a recipe. Raises NotFoundError, or ConfigurationError with a sentence a wrong value."""
     if not path.is_file():
         raise NotFoundError(
             "The configuration file does not exist.", "Name a JSON file; docs/training.md shows one."
         )
     try:
-        return TrainingConfig.model_validate_json(path.read_bytes())
+        return kind.model_validate_json(path.read_bytes())
     except ValidationError as exc:
         sentences = [f"{'.'.join(str(p) for p in e['loc']) or 'file'}: {e['msg']}" for e in exc.errors()]
         raise ConfigurationError(

@@ -91,7 +91,9 @@ def gather(config: TrainingConfig, split: Path | None = None) -> Material:
 
 
 def _earlier(split: Path, datasets: list[Dataset]) -> list[SplitRow]:
-    known = {(row.dataset, row.image): row for row in read_split(split)}
+    """The parts that a `split.csv` gives; its rows of other data sets are of no concern here."""
+    names = {dataset.name for dataset in datasets}
+    known = {(row.dataset, row.image): row for row in read_split(split) if row.dataset in names}
     wanted = [(dataset.name, row.image) for dataset in datasets for row in dataset.rows]
     strange = sum(key not in known for key in wanted)
     if strange or len(known) != len(wanted):
