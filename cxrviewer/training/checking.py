@@ -11,7 +11,13 @@ from cxrviewer.classifiers.serving import ServingClassifier
 from cxrviewer.datasets import Row
 from cxrviewer.datasets.splits import Part
 from cxrviewer.evaluation.ranking import auroc
-from cxrviewer.evaluation.shortcuts import one_hot, out_of_fold, shortcut_aurocs, with_unstated
+from cxrviewer.evaluation.shortcuts import (
+    learnt_elsewhere,
+    one_hot,
+    out_of_fold,
+    shortcut_aurocs,
+    with_unstated,
+)
 from cxrviewer.labels import Head
 from cxrviewer.training.material import Material
 from cxrviewer.training.pictures import load_mask, load_picture
@@ -24,21 +30,33 @@ Named = dict[str, float | None]
 
 
 def header_shortcuts(
-    rows: Sequence[Row], labels: NDArray[np.float32], names: Sequence[str]
+    rows: Sequence[Row], labels: NDArray[np.float32], learn: NDArray[np.bool_], names: Sequence[str]
 ) -> dict[str, Named]:
-    """AUROC of each label by view, age and sex alone, and by all three; empty where the data set states none."""
+    """AUROC of each label by view, age and sex alone, and by all three; empty where the data set states none.
+
+    rows, labels (N, K): all of one data set. learn (N,): the rows that a network had to learn from; the others are
+    scored, as they are for the network.
+    """
     columns = {
         "view": one_hot([None if row.view is None else row.view.value for row in rows]),
         "age": with_unstated([row.age_years for row in rows]),
         "sex": one_hot([row.sex for row in rows]),
     }
     known = {name: values for name, values in columns.items() if (values.std(0) > 0).any()}
-    if not known:
+    if not known or learn.all():
         return {}
     known["view, age and sex"] = np.hstack(list(known.values()))
-    patients = [row.patient for row in rows]
-    found = shortcut_aurocs(known, labels, patients)
-    return {name: dict(zip(names, values, strict=True)) for name, values in found.items()}
+    return {
+        name: {label: _by_header(values, labels[:, k], learn) for k, label in enumerate(names)}
+        for name, values in known.items()
+    }
+
+
+def _by_header(
+    features: NDArray[np.float64], labels: NDArray[np.float32], learn: NDArray[np.bool_]
+) -> float | None:
+    scores = learnt_elsewhere(features, labels, learn)
+    return None if scores is None else auroc(labels[~learn], scores)
 
 
 def source_shortcut(

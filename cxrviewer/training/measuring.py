@@ -123,14 +123,15 @@ def check_network(serving: ServingClassifier, material: Material, reported: Scor
     chosen = material.chosen(Part.REPORT)
     names = [target.label for target in serving.targets]
     labels = material.targets[chosen][:, [material.labels.index(name) for name in names]]
-    rows = [material.rows[int(i)] for i in chosen]
-    source, patients = material.source[chosen], [row.patient for row in rows]
+    source = material.source[chosen]
+    patients = [material.rows[int(i)].patient for i in chosen]
     datasets = [dataset.name for dataset in material.datasets]
     headers = {}
     for index, name in enumerate(datasets):
-        here = np.flatnonzero(source == index)
-        if len(here):
-            headers[name] = header_shortcuts([rows[int(i)] for i in here], labels[here], names)
+        here = np.flatnonzero(material.source == index)
+        stated = material.targets[here][:, [material.labels.index(label) for label in names]]
+        learn = material.parts[here] != Part.REPORT.value
+        headers[name] = header_shortcuts([material.rows[int(i)] for i in here], stated, learn, names)
     return rounded(
         {
             "auroc_by_header_alone": {name: found for name, found in headers.items() if found},

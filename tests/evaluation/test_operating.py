@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 
 from cxrviewer.evaluation.curves import precision_recall, roc, thinned
 from cxrviewer.evaluation.operating import at_threshold, threshold_at_sensitivity, threshold_at_specificity
-from cxrviewer.evaluation.shortcuts import one_hot, out_of_fold, shortcut_aurocs, with_unstated
+from cxrviewer.evaluation.shortcuts import (
+    learnt_elsewhere,
+    one_hot,
+    out_of_fold,
+    shortcut_aurocs,
+    with_unstated,
+)
 
 NAN = math.nan
 LABELS = np.array([1, 1, 1, 1, 0, 0, 0, 0, 0, NAN])
@@ -107,6 +113,23 @@ def test_nobody_is_scored_by_a_model_that_knew_them() -> None:
     assert scores is not None
     positive = labels == 1
     assert abs(scores[positive].mean() - scores[~positive].mean()) < 0.5
+
+
+def test_the_direction_is_learnt_elsewhere() -> None:
+    """A feature that speaks against the label where it is learnt, and the same way in what is scored."""
+    rng = np.random.default_rng(1)
+    feature = rng.normal(size=200)
+    labels = (feature + rng.normal(size=200) < 0).astype(float)
+    labels[::7] = NAN
+    learn = np.arange(200) < 120
+    scores = learnt_elsewhere(feature[:, None], labels, learn)
+    assert scores is not None and scores.shape == (80,)
+    assert np.corrcoef(scores, feature[120:])[0, 1] == pytest.approx(-1)
+    # What is scored has no say in what is learnt.
+    turned = labels.copy()
+    turned[120:] = 1 - turned[120:]
+    np.testing.assert_array_equal(scores, learnt_elsewhere(feature[:, None], turned, learn))
+    assert learnt_elsewhere(feature[:, None], np.ones(200), learn) is None
 
 
 def test_too_few_patients_give_no_answer() -> None:
