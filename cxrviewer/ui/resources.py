@@ -107,7 +107,7 @@ def warm() -> threading.Thread:
 def _warm() -> None:
     try:
         default_pool().warm()
-        _ = reader().model
+        _ = reader().model.serving.engine
     except CxrError as error:
         # The page that needs them says so; here nobody is listening.
         get_logger().info("warm.refused", kind=error.kind)

@@ -32,7 +32,8 @@ _STYLE = """<style>
 .st-key-drop-large [data-testid="stFileUploader"] { max-width: 46rem; margin: 0 auto; }
 .st-key-drop-large [data-testid="stWidgetLabel"] { justify-content: center; width: 100%; padding-bottom: 0.8rem; }
 .st-key-drop-large [data-testid="stWidgetLabel"] p { font-size: 1.15rem; }
-.st-key-drop-large [data-testid="stFileUploaderDropzone"] { min-height: 15rem; border: 1px dashed #3d4753; display: flex;
+.st-key-drop-large [data-testid="stFileUploaderDropzone"] { min-height: 15rem; border: 1px dashed #3d4753;
+  display: flex;
   flex-direction: column; align-items: center; justify-content: center; gap: 0.6rem; }
 .st-key-drop-large [data-testid="stFileUploaderDropzone"] > * { flex: 0 0 auto; height: auto; min-height: 0; }
 .st-key-drop-small [data-testid="stFileUploaderDropzone"] { min-height: 0; padding: 0.2rem 0.5rem;
