@@ -70,7 +70,7 @@ DEFINITIONS = {
     "Pneumothorax": Definition("Air between lung and chest wall; the lung's edge is off the ribs.", _FLEISCHNER),
     "Consolidation": Definition("Air in the lung is replaced; vessels and airway walls are hidden.", _FLEISCHNER),
     "Edema": Definition("Too much fluid in the lung, most often from a failing heart.", _WANG),
-    "Emphysema": Definition("Air spaces enlarged for good, walls destroyed; the lungs look large and dark.", _FLEISCHNER),
+    "Emphysema": Definition("Air spaces enlarged for good; the lungs look large and dark.", _FLEISCHNER),
     "Fibrosis": Definition("Scarring of the lung: lines, a net-like pattern, loss of volume.", _FLEISCHNER),
     "Pleural_Thickening": Definition("The lining of the lung is thickened, most often by scar.", _WANG),
     "Hernia": Definition("Part of the abdomen stands in the chest, most often behind the heart.", _WANG),

@@ -31,8 +31,9 @@ class Backbone:
     middle_width: int
 
 
-def _first_convolution(convolution: nn.Conv2d, channels: int) -> nn.Conv2d:
+def _first_convolution(convolution: nn.Module | torch.Tensor, channels: int) -> nn.Conv2d:
     """The same convolution for another number of channels; pretrained colour weights are summed into grey."""
+    assert isinstance(convolution, nn.Conv2d)
     if convolution.in_channels == channels:
         return convolution
     # Every network in the table begins with a 7 x 7 convolution of stride 2.

@@ -16,8 +16,12 @@ from cxrviewer.training.augmentation import move, shade
 from cxrviewer.training.config import Augmentation
 from cxrviewer.training.outliers import make_outliers
 
-QUANTILE = 0.002
-"""Share of each source's tune pictures that the threshold may refuse; the promise is 0.01 on others."""
+QUANTILE = 0.98
+"""Share of freshly made outliers that must be refused. The threshold is as low as that allows, which leaves a
+hospital that was not in the training set as much room as there is."""
+
+OUTLIERS = 1500
+"""Made to choose the threshold by."""
 
 _AUGMENTATION = Augmentation(
     degrees=9, shift=0.08, scale=0.15, aspect=0.15, gamma=0.4, contrast=0.4, noise=0.04, erase=0.15
@@ -81,7 +85,7 @@ def scope_logits(network: ScopeNet, pictures: NDArray[np.float32]) -> NDArray[np
         return np.asarray(torch.cat([network(standardise(part)) for part in parts]).numpy(), np.float32)
 
 
-def choose_threshold(logits: Sequence[NDArray[np.float32]]) -> float:
-    """The lowest quantile over the sources' tune pictures, halved towards 0 so that a new hospital finds room."""
-    lowest = min(float(np.quantile(part, QUANTILE)) for part in logits)
-    return lowest / 2 if lowest > 0 else lowest
+def choose_threshold(network: ScopeNet, chests: NDArray[np.float32], seed: int) -> float:
+    """The logit below which `QUANTILE` of new outliers lie, made from tune pictures (N, 64, 64) and from nothing."""
+    outliers = make_outliers(chests, OUTLIERS, np.random.default_rng((seed, 2)))
+    return float(np.quantile(scope_logits(network, outliers), QUANTILE))

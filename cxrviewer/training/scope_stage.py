@@ -48,7 +48,9 @@ def scope_of(
         network = train_scope([part for part in train if len(part)], recipe or ScopeRecipe(), tell)
         save_file(_tensors(network), file)
     tune = [_pictures(material, Part.TUNE, k) for k in range(len(material.datasets))]
-    threshold = choose_threshold([scope_logits(network, part) for part in tune if len(part)])
+    # A run without a tune part still needs a threshold; the outliers are new in any case.
+    spoilt = np.concatenate([part for part in tune if len(part)] or train)
+    threshold = choose_threshold(network, spoilt, (recipe or ScopeRecipe()).seed)
     refused: dict[str, JsonValue] = {}
     for index, dataset in enumerate(material.datasets):
         pictures = _pictures(material, Part.REPORT, index)

@@ -16,14 +16,21 @@ from cxrviewer.classifiers.scope import SCOPE_SIZE
 from cxrviewer.studies.phantoms import make_phantom
 from cxrviewer.training import outliers
 from cxrviewer.training.outliers import DRAWINGS, SPOILERS, make_outliers
-from cxrviewer.training.scope_fit import ScopeRecipe, choose_threshold, scope_logits, train_scope
+from cxrviewer.training.scope_fit import (
+    OUTLIERS,
+    QUANTILE,
+    ScopeRecipe,
+    choose_threshold,
+    scope_logits,
+    train_scope,
+)
 
 Picture = NDArray[np.float32]
 spoilers = pytest.mark.parametrize("spoil", sorted(set(SPOILERS), key=lambda f: f.__name__))
 drawings = pytest.mark.parametrize("draw", [drawing for drawing, _ in DRAWINGS])
 
 
-def rng(seed: int = 1) -> np.random.Generator:
+def rng(seed: int | tuple[int, int] = 1) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
@@ -146,13 +153,10 @@ def test_logits_come_picture_by_picture(chests: NDArray[np.float32]) -> None:
     assert np.allclose(scope_logits(network, chests[3:4]), found[3], atol=1e-5)
 
 
-@pytest.mark.parametrize(("lowest", "expected"), [([4.0, 6.0], 2.0), ([-3.0, 6.0], -3.0), ([0.0, 6.0], 0.0)])
-def test_the_threshold_leaves_room_for_another_hospital(lowest: list[float], expected: float) -> None:
-    """Half-way to 0 from the lowest quantile of any source, and no higher than that quantile."""
-    sources = [np.full(50, value, np.float32) for value in lowest]
-    assert choose_threshold(sources) == pytest.approx(expected)
-
-
-def test_the_threshold_refuses_the_stated_share_of_the_worst_source() -> None:
-    values = -np.arange(1001, dtype=np.float32)  # its 0.002 quantile is the third lowest: -998
-    assert choose_threshold([values, values + 5000]) == pytest.approx(-998)
+def test_the_threshold_refuses_the_stated_share_of_new_outliers(chests: NDArray[np.float32]) -> None:
+    """And is the same for the same seed; another seed makes other outliers."""
+    network = train_scope([chests], ScopeRecipe(1, 8, 8), lambda *_: None)
+    threshold = choose_threshold(network, chests, seed=5)
+    logits = scope_logits(network, make_outliers(chests, OUTLIERS, rng((5, 2))))
+    assert (logits < threshold).mean() == pytest.approx(QUANTILE, abs=1 / OUTLIERS)
+    assert choose_threshold(network, chests, seed=5) == threshold != choose_threshold(network, chests, seed=6)
