@@ -26,6 +26,14 @@ COLOURS = (
 SHOWN_AT_FIRST = 6
 """Curves beyond these start hidden: a click in the legend shows them."""
 
+CONFIG: dict[str, Any] = {
+    "displaylogo": False,
+    "responsive": True,
+    # Plotly 7 draws a "Share chart" button that sends the figure to a server of its maker, unless told otherwise.
+    "showSendToCloud": False,
+}
+"""For every figure that is shown, here and on the pages."""
+
 
 def _layout(title: str, x: str, y: str) -> go.Layout:
     axis = {
@@ -144,7 +152,7 @@ def write_curves(curves: Sequence[LabelCurve], title: str, path: Path) -> None:
     parts = [
         plotly.io.to_html(
             draw(curves, name), full_html=False, include_plotlyjs=index == 0, default_height="640px",
-            config={"displaylogo": False, "responsive": True},
+            config=CONFIG,
         )
         for index, (name, draw) in enumerate(FIGURES.items())
     ]  # fmt: skip

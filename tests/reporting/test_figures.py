@@ -62,6 +62,8 @@ def test_the_page_stands_alone(tmp_path: Path) -> None:
     # plotly.js itself holds addresses of map servers as text; what would be fetched on opening is a src or an href.
     assert not re.findall(r"<(?:script|link|img|iframe)[^>]+(?:src|href)\s*=", page)
     assert page.count("Plotly.newPlot") >= 3
+    # One configuration a figure, each without the button that sends it to a server.
+    assert page.count('"showSendToCloud": false') == 3
     assert "Research and teaching only" in page
 
 
