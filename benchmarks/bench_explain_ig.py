@@ -49,7 +49,7 @@ def main() -> None:
         rows.append(
             (
                 abs(delta), abs(float(ours.admits["convergence_delta"])), abs(delta) <= tolerance(difference),
-                ours.admits["converged"], ours.admits["steps"], ours.admits["forward_passes"],
+                ours.admits["converged"], ours.admits["steps"], ours.admits["roughness"],
             )
         )  # fmt: skip
         print(f"{number}: difference {difference:.3f}", *(f"{value:.4g}" for value in rows[-1]), flush=True)
@@ -69,7 +69,7 @@ def main() -> None:
         "converged_ours": float(table[:, 3].mean()),
         "median_steps_ours": float(np.median(table[:, 4])),
         "most_steps_ours": float(table[:, 4].max()),
-        "median_forward_passes_ours": float(np.median(table[:, 5])),
+        "median_roughness_ours": float(np.median(table[:, 5])),
     } | ratio(slow, fast)
     if errors:
         plain, ours_error = np.median(np.array(errors), axis=0)

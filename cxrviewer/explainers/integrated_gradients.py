@@ -4,8 +4,8 @@ The mean gradient on the straight path from a baseline to the picture, times the
 to the difference of the logits (completeness); what is missing is the delta, which is always reported.
 
 A network with ReLUs has a gradient that jumps along the path, so rules for smooth functions gain little from more
-steps. `adaptive` places steps where forward passes show an error (path.py) and stops at the tolerance; `uniform` is
-captum's Gauss-Legendre rule with exactly `steps` steps.
+steps. `adaptive` places steps where the logit is not yet understood (path.py) and stops at the tolerance; `uniform`
+is captum's Gauss-Legendre rule with exactly `steps` steps. Figures: docs/decisions/0014-integrated-gradients.md.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from cxrviewer.errors import ConfigurationError
 from cxrviewer.explainers.baselines import BASELINES, endpoints
 from cxrviewer.explainers.explainer import Attribution, Explainer, Request
-from cxrviewer.explainers.path import Alphas, Ascent
+from cxrviewer.explainers.path import Alphas, Ascent, Looked
 
 RELATIVE, ABSOLUTE = 0.01, 0.01
 """Converged: |delta| at most this share of the logits' difference, or this many logits, whichever is more."""
 PLACEMENTS = ("adaptive", "uniform")
 START = 16
-"""Panels at first: fewer would miss a jump of the logit between two edges."""
+"""Steps at first: with fewer, a delta that is small by chance ends the work too early."""
 BATCH = {"cpu": 4, "cuda": 16}
 """Pictures in one backward pass. A DenseNet-121 at 224 keeps about 100 MB each for it."""
 
@@ -61,8 +61,8 @@ class IntegratedGradients(Explainer):
         ):
             if value not in known:
                 raise ConfigurationError(f"There is no {what} {value}.", f"Choose one of {', '.join(known)}.")
-        if not 1 <= self.steps <= 10_000:
-            raise ConfigurationError(f"{self.steps} steps make no sense.", "Choose 1 to 10000.")
+        if not 2 <= self.steps <= 10_000:
+            raise ConfigurationError(f"{self.steps} steps make no sense.", "Choose 2 to 10000.")
 
     def _explain(self, request: Request) -> Attribution:
         start, end = endpoints(request.picture, self.baseline, request.classifier.spec)
@@ -78,19 +78,22 @@ class IntegratedGradients(Explainer):
                 "difference": difference,
                 "tolerance": tolerance(difference),
                 "converged": int(abs(delta) <= tolerance(difference)),
-                "forward_passes": found.forwards,
+                "roughness": found.roughness,
             },
         )
 
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """values: (C, S, S) float64 attributions; difference: of the logits; steps, forwards: passes spent."""
+    """values: (C, S, S) float64 attributions; difference: of the logits; steps: gradients taken.
+
+    roughness: the delta, did errors along the path not cancel; for captum's rule it is not known and is |delta|.
+    """
 
     values: NDArray[np.float64]
     difference: float
     steps: int
-    forwards: int
+    roughness: float
 
     @property
     def delta(self) -> float:
@@ -102,49 +105,47 @@ class _Run:
 
     def __init__(self, request: Request, start: torch.Tensor, end: torch.Tensor, cap: int) -> None:
         self._request, self._start, self._end, self._cap = request, start, end, cap
+        self._batch = BATCH[request.classifier.device.type]
         self._done = 0
 
     def adaptive(self) -> _Found:
         """Refine until converged or the cap is met."""
         direction = (self._end - self._start)[0]
-        ascent = Ascent(direction, self._heights, self._gradients)
-        ascent.start(min(START, self._cap))
-        while abs(ascent.delta) > tolerance(ascent.rise) and ascent.steps + 2 <= self._cap:
-            ascent.refine(min((self._cap - ascent.steps) // 2, START))
+        ascent = Ascent(direction, self._look, min(START, self._cap))
+        while abs(ascent.delta) > tolerance(ascent.rise) and len(ascent.steps) < self._cap:
+            ascent.refine(min(self._batch, self._cap - len(ascent.steps)))
         values = (ascent.integral() * direction).numpy()
-        return _Found(values, ascent.rise, ascent.steps, ascent.forwards)
+        return _Found(values, ascent.rise, len(ascent.steps), ascent.roughness)
 
     def uniform(self) -> _Found:
         """captum's own rule, step by step under the same memory cap."""
         from captum.attr import IntegratedGradients as CaptumIntegratedGradients
 
         captum = CaptumIntegratedGradients(self._logit)
-        batch = BATCH[self._request.classifier.device.type]
-        values = captum.attribute(self._end, self._start, n_steps=self._cap, internal_batch_size=batch)
-        low, high = self._heights(np.array([0.0, 1.0]))
-        return _Found(values.detach()[0].double().numpy(), float(high - low), self._cap, 2)
+        values = captum.attribute(self._end, self._start, n_steps=self._cap, internal_batch_size=self._batch)
+        summed = values.detach()[0].double().numpy()
+        with torch.no_grad():
+            low, high = (float(self._logit(end)[0]) for end in (self._start, self._end))
+        return _Found(summed, high - low, self._cap, abs(float(summed.sum()) - (high - low)))
 
     def _at(self, alphas: Alphas) -> torch.Tensor:
         steps = torch.from_numpy(alphas).float().reshape(-1, 1, 1, 1)
         return self._start + steps * (self._end - self._start)
 
-    def _heights(self, alphas: Alphas) -> NDArray[np.float64]:
-        logits = self._request.classifier.logits(self._at(alphas))
-        return np.asarray(logits[:, self._request.index], np.float64)
+    def _look(self, alphas: Alphas) -> Looked:
+        parts = [alphas[first : first + self._batch] for first in range(0, len(alphas), self._batch)]
+        seen = [self._looked(self._at(part)) for part in parts]
+        return Looked(torch.cat([one.heights for one in seen]), torch.cat([one.gradients for one in seen]))
 
-    def _gradients(self, alphas: Alphas) -> torch.Tensor:
-        batch = BATCH[self._request.classifier.device.type]
-        parts = [alphas[first : first + batch] for first in range(0, len(alphas), batch)]
-        return torch.cat([self._gradient(self._at(part)) for part in parts])
-
-    def _gradient(self, inputs: torch.Tensor) -> torch.Tensor:
-        """(N, C, S, S) -> the same: of this target's logit. The network is borrowed for one batch at a time."""
+    def _looked(self, inputs: torch.Tensor) -> Looked:
+        """(N, C, S, S) -> this target's logits and gradients. The network is borrowed for one batch at a time."""
         classifier = self._request.classifier
         with classifier.gradients() as network, torch.enable_grad():
             leaf = inputs.to(classifier.device, memory_format=torch.channels_last).requires_grad_(True)
-            (gradient,) = torch.autograd.grad(network(leaf)[:, self._request.index].sum(), leaf)
+            logits = network(leaf)[:, self._request.index]
+            (gradients,) = torch.autograd.grad(logits.sum(), leaf)
         self._tell(len(inputs))
-        return gradient.float().cpu().contiguous()
+        return Looked(logits.detach().double().cpu(), gradients.float().cpu().contiguous())
 
     def _logit(self, inputs: torch.Tensor) -> torch.Tensor:
         """What captum differentiates: (N, C, S, S) -> (N,)."""

@@ -1,15 +1,15 @@
-"""The straight path of Integrated Gradients, and steps placed on it where the logit changes.
+"""The straight path of Integrated Gradients, with steps placed where the logit is not yet understood.
 
-The path is cut into panels. The logit at the panels' edges comes from cheap forward passes on the fast engine; a
-gradient is taken in the middle of each panel. The slope there times the panel's length must equal the rise of the
-logit across it, so every panel knows its own error, and the worst ones are cut in three: the old gradient stays the
-middle of the middle third, nothing is thrown away. With ever finer panels this is the midpoint rule, exact in the
+Each step gives the logit and its gradient at one place. Between two neighbours the trapezium rule says how much the
+logit should rise, and the two logits say how much it did: every panel knows its own error, at no further cost. The
+worst panels are halved, and nothing is thrown away. With ever finer panels this is the trapezium rule, exact in the
 limit for any network whose gradient is continuous almost everywhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from bisect import insort
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -18,118 +18,100 @@ import torch
 from numpy.typing import NDArray
 
 Alphas = NDArray[np.float64]
-Heights = Callable[[Alphas], NDArray[np.float64]]
-"""(N,) positions on the path in [0, 1] -> (N,) logits."""
-Gradients = Callable[[Alphas], torch.Tensor]
-"""(N,) positions on the path -> (N, C, S, S) float32 gradients of the logit, on the CPU."""
 
 
-@dataclass(frozen=True)
-class Edge:
-    """A position on the path, in [0, 1], and the logit there."""
+@dataclass(frozen=True, eq=False)
+class Looked:
+    """What the network says at N places. heights: (N,) logits; gradients: (N, C, S, S) float32, on the CPU."""
+
+    heights: torch.Tensor
+    gradients: torch.Tensor
+
+
+Look = Callable[[Alphas], Looked]
+"""(N,) positions on the path, in [0, 1] -> logits and gradients there."""
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One position on the path. slope: of the logit along the path; gradient: (C, S, S)."""
 
     alpha: float
     height: float
+    slope: float
+    gradient: torch.Tensor
 
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """A stretch of the path. gradient: (C, S, S), in its middle; slope: of the logit there, along the path."""
+    """The stretch between two neighbouring steps."""
 
-    low: Edge
-    high: Edge
-    gradient: torch.Tensor
-    slope: float
-
-    @property
-    def length(self) -> float:
-        """Share of the path."""
-        return self.high.alpha - self.low.alpha
-
-    @property
-    def rise(self) -> float:
-        """Of the logit across the panel."""
-        return self.high.height - self.low.height
+    low: Step
+    high: Step
 
     @property
     def error(self) -> float:
-        """What the midpoint rule gives here, less what is true."""
-        return self.length * self.slope - self.rise
+        """The rise that the trapezium rule gives, less the rise that is there; in logits."""
+        length = self.high.alpha - self.low.alpha
+        return length * (self.low.slope + self.high.slope) / 2 - (self.high.height - self.low.height)
+
+    @property
+    def middle(self) -> float:
+        """Half way."""
+        return (self.low.alpha + self.high.alpha) / 2
 
 
 class Ascent:
     """The integral of the gradient along a path, refined until the caller is content.
 
-    direction: (C, S, S), picture less baseline. heights and gradients are asked for many positions at a time.
+    direction: (C, S, S), picture less baseline. `look` is asked for many positions at a time.
     """
 
-    def __init__(self, direction: torch.Tensor, heights: Heights, gradients: Gradients) -> None:
-        self._direction = direction.double()
-        self._heights, self._gradients = heights, gradients
-        self.panels: list[Panel] = []
-        self.forwards = 0
-
-    def start(self, panels: int) -> None:
-        """Equal panels first."""
-        edges = self._edges(np.linspace(0, 1, panels + 1))
-        self.panels = self._panels(list(pairwise(edges)))
+    def __init__(self, direction: torch.Tensor, look: Look, count: int) -> None:
+        """`count` steps at first, at equal distances, both ends among them; at least 2."""
+        self._direction, self._look = direction.double(), look
+        self.steps: list[Step] = self._taken(np.linspace(0, 1, count))
 
     def refine(self, most: int) -> None:
-        """Cut the worst panels in three: the fewest that hold half of all error, at most `most` of them."""
-        worst = sorted(self.panels, key=lambda panel: -abs(panel.error))
-        held = np.cumsum([abs(panel.error) for panel in worst])
-        count = min(int(np.searchsorted(held, held[-1] / 2)) + 1, most)
-        self.panels = worst[count:] + self._cut(worst[:count])
-
-    @property
-    def steps(self) -> int:
-        """Gradients taken so far."""
-        return len(self.panels)
+        """Halve the worst panels, `most` of them where there are as many."""
+        worst = sorted(self._panels(), key=lambda panel: -abs(panel.error))[:most]
+        for step in self._taken(np.array([panel.middle for panel in worst])):
+            insort(self.steps, step, key=lambda known: known.alpha)
 
     @property
     def delta(self) -> float:
         """Sum of the attributions less the rise of the logit along the whole path."""
-        return sum(panel.error for panel in self.panels)
+        return sum(panel.error for panel in self._panels())
 
     @property
     def rise(self) -> float:
         """Of the logit along the whole path."""
-        return sum(panel.rise for panel in self.panels)
+        return self.steps[-1].height - self.steps[0].height
 
     @property
     def roughness(self) -> float:
-        """Sum of the panels' errors without their signs: what `delta` could be, did they not cancel."""
-        return sum(abs(panel.error) for panel in self.panels)
+        """Sum of the panels' errors without their signs: the delta, did they not cancel."""
+        return sum(abs(panel.error) for panel in self._panels())
 
     def integral(self) -> torch.Tensor:
         """(C, S, S) float64: the mean gradient along the path."""
+        alphas = np.array([step.alpha for step in self.steps])
+        # Half of each neighbouring panel; the ends have one neighbour only.
+        around = np.concatenate([[alphas[0]], (alphas[1:] + alphas[:-1]) / 2, [alphas[-1]]])
         total = torch.zeros_like(self._direction)
-        for panel in self.panels:
-            total += panel.length * panel.gradient
+        for step, weight in zip(self.steps, np.diff(around), strict=True):
+            total += float(weight) * step.gradient
         return total
 
-    def _edges(self, alphas: Alphas) -> list[Edge]:
-        self.forwards += len(alphas)
-        return [Edge(float(a), float(h)) for a, h in zip(alphas, self._heights(alphas), strict=True)]
+    def _panels(self) -> list[Panel]:
+        return [Panel(low, high) for low, high in pairwise(self.steps)]
 
-    def _panels(self, bounds: Sequence[tuple[Edge, Edge]]) -> list[Panel]:
-        middles = np.array([(low.alpha + high.alpha) / 2 for low, high in bounds])
-        gradients = self._gradients(middles)
-        slopes = (gradients.double() * self._direction).sum((1, 2, 3))
+    def _taken(self, alphas: Alphas) -> list[Step]:
+        seen = self._look(alphas)
+        slopes = (seen.gradients.double() * self._direction).sum((1, 2, 3))
         return [
-            Panel(low, high, gradient, float(slope))
-            for (low, high), gradient, slope in zip(bounds, gradients, slopes, strict=True)
+            Step(float(alpha), float(height), float(slope), gradient)
+            for alpha, height, slope, gradient in zip(
+                alphas, seen.heights, slopes, seen.gradients, strict=True
+            )
         ]
-
-    def _cut(self, panels: Sequence[Panel]) -> list[Panel]:
-        lows = np.array([panel.low.alpha for panel in panels])
-        lengths = np.array([panel.length for panel in panels])
-        inner = self._edges(np.concatenate([lows + lengths / 3, lows + lengths * 2 / 3]))
-        first, second = inner[: len(panels)], inner[len(panels) :]
-        outer = [(panel.low, edge) for panel, edge in zip(panels, first, strict=True)]
-        outer += [(edge, panel.high) for panel, edge in zip(panels, second, strict=True)]
-        middle = [
-            Panel(low, high, panel.gradient, panel.slope)
-            for panel, low, high in zip(panels, first, second, strict=True)
-        ]
-        return self._panels(outer) + middle

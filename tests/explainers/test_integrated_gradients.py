@@ -15,7 +15,7 @@ from cxrviewer.errors import ConfigurationError
 from cxrviewer.explainers import explainer
 from cxrviewer.explainers.baselines import baseline, endpoints
 from cxrviewer.explainers.integrated_gradients import tolerance
-from cxrviewer.explainers.path import Ascent
+from cxrviewer.explainers.path import Ascent, Looked
 
 
 @pytest.mark.parametrize("placement", ["adaptive", "uniform"])
@@ -38,27 +38,26 @@ def test_a_linear_network_gives_weight_times_difference(placement: str, name: st
 
 
 def test_a_rectified_pixel_by_hand() -> None:
-    """relu(x - 1) along x = 3 t: the gradient is 1 for t > 1/3, so the value is 3 * 2/3 = 2, the whole rise."""
-    ascent = Ascent(
-        torch.tensor([[[3.0]]]),
-        lambda t: np.maximum(3 * t - 1, 0),
-        lambda t: torch.from_numpy((3 * t > 1).astype(np.float32)).reshape(-1, 1, 1, 1),
-    )
-    ascent.start(4)
+    """relu(3 t - 1): the gradient is 1 for t > 1/3, so its mean is 2/3 and the rise is 3 * 2/3."""
+
+    def look(t: np.ndarray) -> Looked:
+        gradients = torch.from_numpy((3 * t > 1).astype(np.float32)).reshape(-1, 1, 1, 1)
+        return Looked(torch.from_numpy(np.maximum(3 * t - 1, 0)), gradients)
+
+    ascent = Ascent(torch.tensor([[[3.0]]]), look, 5)
     assert ascent.rise == pytest.approx(2)
-    # Panels of a quarter: middles 1/8, 3/8, 5/8, 7/8, so three of four see the slope: 3 * 3/4.
-    assert float(ascent.integral()[0, 0, 0]) == pytest.approx(3 / 4)
-    assert ascent.delta == pytest.approx(0.25)
-    assert ascent.roughness == pytest.approx(0.25)
-    while abs(ascent.delta) > 1e-3:
-        before = ascent.steps
-        ascent.refine(8)
-        # Only the panel with the kink has an error, so only it is cut: two gradients more.
-        assert ascent.steps == before + 2
-    assert ascent.steps <= 4 + 2 * 6
-    assert float(ascent.integral()[0, 0, 0]) == pytest.approx(2 / 3, abs=1e-3)
-    lengths = sum(panel.length for panel in ascent.panels)
-    assert lengths == pytest.approx(1)
+    # Steps at 0, 1/4 (nothing yet), 1/2, 3/4, 1: half a panel of slope, and two whole ones.
+    assert float(ascent.integral()[0, 0, 0]) == pytest.approx(5 / 8)
+    assert ascent.delta == pytest.approx(3 * 5 / 8 - 2)
+    assert ascent.roughness == pytest.approx(1 / 8)
+    for _ in range(9):
+        ascent.refine(1)
+    # Only the panel with the kink has an error, so it alone is halved: 1/4 becomes 1/4 / 2^9.
+    alphas = [step.alpha for step in ascent.steps]
+    assert len(alphas) == 14 and alphas == sorted(alphas)
+    assert sum(0.25 <= alpha <= 0.5 for alpha in alphas) == 11
+    assert float(ascent.integral()[0, 0, 0]) == pytest.approx(2 / 3, abs=0.25 / 2**9)
+    assert abs(ascent.delta) <= 3 * 0.25 / 2**9
 
 
 def test_uniform_placement_is_captums_own_answer() -> None:
@@ -96,7 +95,7 @@ def test_adaptive_steps_end_where_a_fine_rule_ends(seed: int) -> None:
 
 
 def test_a_cap_that_is_too_small_is_admitted() -> None:
-    classifier = handmade(Above(1.9))
+    classifier = handmade(Above(4.0))
     picture = np.full((24, 24), 0.2)
     picture[3:6, 3:6] = 1
     found = explainer("integrated-gradients", steps=3).explain(
