@@ -65,6 +65,25 @@ def threshold_at_sensitivity(labels: Values, scores: Values, sensitivity: float)
     return float((edge + below.max()) / 2 if len(below) else edge)
 
 
+def threshold_from_sensitivity(labels: Values, scores: Values, least: float) -> float | None:
+    """Of the thresholds with at least this sensitivity, the one with the largest sensitivity + specificity.
+
+    Where positives stand out, the highest threshold of a sensitivity would give away positives for nothing: a lower
+    one finds more of them at the same specificity (Youden 1950). None without positives or without negatives.
+    """
+    positive, values = stated(labels, scores)
+    if positive.all() or not positive.any():
+        return None
+    order = np.argsort(-values, kind="stable")
+    hits, alarms = np.cumsum(positive[order]), np.cumsum(~positive[order])
+    ends = np.flatnonzero(np.r_[np.diff(values[order]) < 0, True])  # equal scores are called together
+    enough = ends[hits[ends] >= _enough(least, int(positive.sum()))]
+    best = enough[np.argmax(hits[enough] / positive.sum() - alarms[enough] / (~positive).sum())]
+    edge = values[order][best]
+    below = values[values < edge]
+    return float((edge + below.max()) / 2 if len(below) else edge)
+
+
 def threshold_at_specificity(labels: Values, scores: Values, specificity: float) -> float | None:
     """The lowest threshold that leaves at least this share of the negatives uncalled; None without negatives.
 

@@ -21,6 +21,7 @@ from cxrviewer.evaluation.operating import (
     at_threshold,
     threshold_at_sensitivity,
     threshold_at_specificity,
+    threshold_from_sensitivity,
 )
 from cxrviewer.labels import Head
 
@@ -113,7 +114,7 @@ def target_card(
     probabilities = platt.probabilities(logits)
     values: dict[str, float | None] = {}
     if positives >= MIN_POSITIVES and negatives >= MIN_POSITIVES:
-        rule = f"sensitivity {sensitivity:.2f} on the tune part of {source}"
+        rule = f"best Youden index from sensitivity {sensitivity:.2f} on, tune part of {source}"
         values = _points(labels, probabilities, sensitivity)
     else:
         rule = f"none: the tune part of {source} has {positives} positives and {negatives} negatives"
@@ -135,7 +136,7 @@ def target_card(
 def _points(
     labels: Floats, probabilities: NDArray[np.float64], sensitivity: float
 ) -> dict[str, float | None]:
-    threshold = threshold_at_sensitivity(labels, probabilities, sensitivity)
+    threshold = threshold_from_sensitivity(labels, probabilities, sensitivity)
     low = threshold_at_sensitivity(labels, probabilities, BAND)
     high = threshold_at_specificity(labels, probabilities, BAND)
     if threshold is None or low is None or high is None:

@@ -110,7 +110,7 @@ def limits_of(material: Material, calibrated: Calibrated) -> tuple[str, ...]:
 
 
 def _prevalences(calibrated: Calibrated) -> list[str]:
-    shares = [f"{plain(t.label)} {t.prevalence:.2f}" for t in calibrated.targets if t.n_positive]
+    shares = [f"{plain(t.target.name)} {t.prevalence:.2f}" for t in calibrated.targets if t.n_positive]
     return [
         f"Probabilities stand for the share of positives in the tune parts, which are enriched: {', '.join(shares)}."
     ]
@@ -120,3 +120,21 @@ def software() -> dict[str, str]:
     """Versions of what made the bundle."""
     own = {"cxrviewer": __version__, "python": platform.python_version()}
     return own | {name: version(name) for name in PACKAGES}
+
+
+def lung_limit(checks: dict[str, JsonValue]) -> tuple[str, ...]:
+    """What hiding parts of the picture did to the pneumonia answer, as a sentence a reader cannot miss."""
+    shown = checks.get("pneumonia_auroc_by_what_is_shown")
+    if not isinstance(shown, dict):
+        return ()
+    whole, alone, without = (shown.get(key) for key in ("whole picture", "lungs alone", "without lungs"))
+    if not (isinstance(whole, float) and isinstance(alone, float) and isinstance(without, float)):
+        return ()
+    return (
+        (
+            f"The pneumonia answer does not rest on the lungs alone: AUROC {whole:.2f} on whole pictures, {alone:.2f} with "
+            f"everything outside the lungs hidden, {without:.2f} with the lungs hidden.",
+        )
+        if without > 0.6
+        else ()
+    )

@@ -50,6 +50,7 @@ class TrainingConfig(_Frozen):
     """Everything that decides what a run does. Sizes in pixels, rates a step, fractions in [0, 1].
 
     start: a checkpoint of an earlier run whose averaged weights this one begins with ("": random ones).
+    serve_size: picture size of the finished network where another than the last stage's did better on tune (0: that).
     draws of a source and the stages' epochs decide the length; ema_decay 0 turns weight averaging off.
     auxiliary: labels learnt beside the heads; mask_weight > 0 adds the lung masks. sensitivity: what the operating
     points are chosen for. scope_epochs: of the network that tells chest radiographs from others (0: none).
@@ -62,6 +63,7 @@ class TrainingConfig(_Frozen):
     start: str = ""
     pretrained: bool = False
     stages: tuple[Stage, ...] = (Stage(),)
+    serve_size: int = Field(default=0, ge=0, le=1024, multiple_of=16)
     batch_size: int = Field(default=32, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=0.02, ge=0)
@@ -94,7 +96,7 @@ class TrainingConfig(_Frozen):
     @property
     def size(self) -> int:
         """The size that the finished network serves at."""
-        return self.stages[-1].size
+        return self.serve_size or self.stages[-1].size
 
 
 def load_config(path: Path) -> TrainingConfig:

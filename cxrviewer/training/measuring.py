@@ -118,6 +118,10 @@ def rounded(values: dict[str, object]) -> Json:
     return _JSON.validate_python(walk(values))
 
 
+def _says_something(found: dict[str, dict[str, float | None]]) -> bool:
+    return any(value is not None for named in found.values() for value in named.values())
+
+
 def check_network(serving: ServingClassifier, material: Material, reported: Scored) -> Json:
     """What view, age, sex or source alone would give, and what the network loses without the lungs."""
     chosen = material.chosen(Part.REPORT)
@@ -134,7 +138,9 @@ def check_network(serving: ServingClassifier, material: Material, reported: Scor
         headers[name] = header_shortcuts([material.rows[int(i)] for i in here], stated, learn, names)
     return rounded(
         {
-            "auroc_by_header_alone": {name: found for name, found in headers.items() if found},
+            "auroc_by_header_alone": {
+                name: found for name, found in headers.items() if _says_something(found)
+            },
             "auroc_by_source_alone": source_shortcut(source, labels, patients, names),
             "auroc_of_telling_sources_apart": sources_told_apart(
                 reported.features, source, patients, datasets

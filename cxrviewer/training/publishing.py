@@ -22,6 +22,7 @@ from cxrviewer.training.calibrating import Calibrated, calibrate
 from cxrviewer.training.card_facts import (
     ages_of,
     limits_of,
+    lung_limit,
     recipe_of,
     software,
     split_proof,
@@ -58,6 +59,7 @@ def publish(config: TrainingConfig, run: RunFolder, parent: Path, tell: Tell | N
     reported = score_part(serving, material, Part.REPORT, tell, (0.5, 0.9))
     metrics = measure_report(material, calibrated.targets, reported)
     tell(0.9, "checks")
+    checks = check_network(serving, material, reported)
     card = Card(
         id=config.id,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -71,12 +73,12 @@ def publish(config: TrainingConfig, run: RunFolder, parent: Path, tell: Tell | N
             measured={} if scope is None else scope.measured,
         ),
         intended_use=INTENDED_USE,
-        limits=limits_of(material, calibrated),
+        limits=limits_of(material, calibrated) + lung_limit(checks),
         training_data=training_data(material, masks=config.mask_weight > 0),
         split=split_proof(run.path / SPLIT, material),
         recipe=recipe_of(config),
         metrics=metrics,
-        checks=check_network(serving, material, reported),
+        checks=checks,
         software=software(),
         licence=LICENCE,
     )

@@ -10,7 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxrviewer.evaluation.curves import precision_recall, roc, thinned
-from cxrviewer.evaluation.operating import at_threshold, threshold_at_sensitivity, threshold_at_specificity
+from cxrviewer.evaluation.operating import (
+    at_threshold,
+    threshold_at_sensitivity,
+    threshold_at_specificity,
+    threshold_from_sensitivity,
+)
 from cxrviewer.evaluation.shortcuts import (
     learnt_elsewhere,
     one_hot,
@@ -142,3 +147,27 @@ def test_features_of_what_is_not_stated() -> None:
     np.testing.assert_array_equal(one_hot(["b", None, "a"]), [[0, 0, 1], [1, 0, 0], [0, 1, 0]])
     np.testing.assert_array_equal(with_unstated([2.0, None, 4.0]), [[2, 4, 0], [3, 9, 1], [4, 16, 0]])
     np.testing.assert_array_equal(with_unstated([None, None]), [[0, 0, 1], [0, 0, 1]])
+
+
+def test_a_threshold_gives_no_positive_away_for_nothing() -> None:
+    """Perfect separation: the highest threshold of sensitivity 0.5 would miss half; Youden's misses none."""
+    labels, scores = np.array([1.0, 1, 1, 1, 0, 0, np.nan]), np.array([0.9, 0.8, 0.7, 0.6, 0.4, 0.1, 0.5])
+    assert threshold_at_sensitivity(labels, scores, 0.5) == pytest.approx(0.75)
+    assert threshold_from_sensitivity(labels, scores, 0.5) == pytest.approx(0.5)
+
+
+def test_the_least_sensitivity_comes_before_youden() -> None:
+    """Youden alone would stop at 0.9 (1/2 + 1); a sensitivity of 1 costs two of three negatives."""
+    labels, scores = np.array([1.0, 0, 0, 1, 0]), np.array([0.9, 0.8, 0.7, 0.6, 0.2])
+    assert threshold_from_sensitivity(labels, scores, 0.5) == pytest.approx(0.85)
+    assert threshold_from_sensitivity(labels, scores, 1.0) == pytest.approx(0.4)
+
+
+def test_equal_scores_are_called_together() -> None:
+    labels, scores = np.array([1.0, 0, 1, 0]), np.array([0.7, 0.7, 0.7, 0.2])
+    assert threshold_from_sensitivity(labels, scores, 0.5) == pytest.approx(0.45)
+
+
+@pytest.mark.parametrize("labels", [[1.0, 1.0], [0.0, 0.0], [np.nan, np.nan]])
+def test_one_class_has_no_threshold(labels: list[float]) -> None:
+    assert threshold_from_sensitivity(np.array(labels), np.array([0.1, 0.9]), 0.9) is None

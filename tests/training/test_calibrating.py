@@ -91,7 +91,7 @@ def test_the_card_of_a_target() -> None:
     assert card.prevalence == pytest.approx(labels.mean())
     assert card.band_low is not None and card.band_high is not None
     assert card.band_low < card.threshold < card.band_high
-    assert card.rule == "sensitivity 0.90 on the tune part of nih"
+    assert card.rule == "best Youden index from sensitivity 0.90 on, tune part of nih"
 
 
 def test_nineteen_positives_get_no_operating_point() -> None:
