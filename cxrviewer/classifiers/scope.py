@@ -110,11 +110,16 @@ class Scope:
                 cautions.append(f"No age is stated. {name} learnt from patients aged {low:g} to {high:g}.")
             elif not low <= metadata.age_years <= high:
                 cautions.append(
-                    f"{name} learnt from patients aged {low:g} to {high:g}; this one is {metadata.age_years:g}."
+                    f"{name} learnt from patients aged {low:g} to {high:g}; this one is {_years(metadata.age_years)}."
                 )
         if metadata.view is None:
             cautions.append("No projection is stated: taken as frontal.")
         return tuple(cautions)
+
+
+def _years(age: float) -> str:
+    """Whole years as people say them; a small child's to one decimal."""
+    return f"{age:.1f}" if age < 2 else f"{int(age)}"
 
 
 def _modality(metadata: Metadata, card: ScopeCard) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,12 +14,18 @@ from cxrviewer import __version__
 from cxrviewer.classifiers.card import TrainingData
 from cxrviewer.datasets import Dataset, digest_of, digest_of_masks
 from cxrviewer.datasets.splits import Part
-from cxrviewer.labels import Head, plain
+from cxrviewer.labels import Head
 from cxrviewer.training.calibrating import Calibrated
 from cxrviewer.training.config import TrainingConfig
 from cxrviewer.training.material import Material
 
 PACKAGES = ("torch", "torchvision", "lightning", "numpy", "scikit-learn", "safetensors")
+
+WEAK = 0.8
+"""A mean AUROC below this is said beside every score."""
+
+BLIND = 0.6
+"""AUROC without the lungs above which the network has read something else."""
 
 _JSON = TypeAdapter(dict[str, JsonValue])
 
@@ -91,50 +98,59 @@ def ages_of(material: Material, calibrated: Calibrated) -> dict[Head, tuple[floa
 
 
 def limits_of(material: Material, calibrated: Calibrated) -> tuple[str, ...]:
-    """Where the numbers end, in sentences."""
-    names = ", ".join(dataset.name for dataset in material.datasets)
-    limits = [
-        "Frontal views only (PA and AP). Lateral views, other body parts and other modalities are out of scope.",
-        f"Trained and measured on {names}: pictures of other hospitals and devices may be answered differently.",
-    ]
+    """Where the numbers end, in sentences short enough to stand beside a score."""
+    limits = ["Frontal views only: no lateral, no other body part or modality."]
     ages = ages_of(material, calibrated)
     for head, source in calibrated.sources.items():
         name = "The pneumonia answer" if head is Head.PNEUMONIA else "The findings"
         span = f", ages {ages[head][0]:g} to {ages[head][1]:g}" if head in ages else ""
         limits.append(f"{name}: calibrated on {material.datasets[source].name}{span}.")
-    limits += _prevalences(calibrated)
-    without = [plain(t.label) for t in calibrated.targets if t.threshold is None]
+    findings = [target for target in calibrated.targets if target.head is Head.FINDINGS]
+    without = sum(target.threshold is None for target in findings)
     if without:
-        limits.append(f"Too few positives for an operating point of their own: {', '.join(without)}.")
+        limits.append(f"{without} of {len(findings)} findings have no operating point: too few positives.")
     return tuple(limits)
 
 
-def _prevalences(calibrated: Calibrated) -> list[str]:
-    shares = [f"{plain(t.target.name)} {t.prevalence:.2f}" for t in calibrated.targets if t.n_positive]
-    return [
-        f"Probabilities stand for the share of positives in the tune parts, which are enriched: {', '.join(shares)}."
-    ]
+def measured_limits(metrics: dict[str, JsonValue], checks: dict[str, JsonValue]) -> tuple[str, ...]:
+    """What the report part and the checks say against the model, as sentences a reader cannot miss."""
+    return tuple(_weak_findings(metrics)) + tuple(_beyond_lungs(checks))
+
+
+def _weak_findings(metrics: dict[str, JsonValue]) -> Iterator[str]:
+    report = metrics.get("report")
+    for name, part in report.items() if isinstance(report, dict) else ():
+        if not isinstance(part, dict) or not isinstance(part.get("labels"), dict):
+            continue
+        mean, interval, labels = part.get("mean_auroc"), part.get("mean_auroc_ci95"), part["labels"]
+        several = (
+            sum(value is not None for value in labels.values()) > 1 if isinstance(labels, dict) else False
+        )
+        if several and isinstance(mean, float) and isinstance(interval, list) and mean < WEAK:
+            yield (
+                f"The findings are weak: mean AUROC {mean:.2f} ({interval[0]:.2f} to {interval[1]:.2f}) "
+                f"on {part['n_images']} pictures of {name}."
+            )
+
+
+def _beyond_lungs(checks: dict[str, JsonValue]) -> Iterator[str]:
+    shown = checks.get("pneumonia_auroc_by_what_is_shown")
+    if not isinstance(shown, dict):
+        return
+    whole, alone, without = (shown.get(key) for key in ("whole picture", "lungs alone", "without lungs"))
+    if (
+        isinstance(whole, float)
+        and isinstance(alone, float)
+        and isinstance(without, float)
+        and without > BLIND
+    ):
+        yield (
+            f"The pneumonia answer does not rest on the lungs alone: AUROC {whole:.3f} on whole pictures, "
+            f"{alone:.3f} on lungs alone, {without:.3f} with the lungs hidden."
+        )
 
 
 def software() -> dict[str, str]:
     """Versions of what made the bundle."""
     own = {"cxrviewer": __version__, "python": platform.python_version()}
     return own | {name: version(name) for name in PACKAGES}
-
-
-def lung_limit(checks: dict[str, JsonValue]) -> tuple[str, ...]:
-    """What hiding parts of the picture did to the pneumonia answer, as a sentence a reader cannot miss."""
-    shown = checks.get("pneumonia_auroc_by_what_is_shown")
-    if not isinstance(shown, dict):
-        return ()
-    whole, alone, without = (shown.get(key) for key in ("whole picture", "lungs alone", "without lungs"))
-    if not (isinstance(whole, float) and isinstance(alone, float) and isinstance(without, float)):
-        return ()
-    return (
-        (
-            f"The pneumonia answer does not rest on the lungs alone: AUROC {whole:.2f} on whole pictures, {alone:.2f} with "
-            f"everything outside the lungs hidden, {without:.2f} with the lungs hidden.",
-        )
-        if without > 0.6
-        else ()
-    )

@@ -22,7 +22,7 @@ from cxrviewer.training.calibrating import Calibrated, calibrate
 from cxrviewer.training.card_facts import (
     ages_of,
     limits_of,
-    lung_limit,
+    measured_limits,
     recipe_of,
     software,
     split_proof,
@@ -73,7 +73,7 @@ def publish(config: TrainingConfig, run: RunFolder, parent: Path, tell: Tell | N
             measured={} if scope is None else scope.measured,
         ),
         intended_use=INTENDED_USE,
-        limits=limits_of(material, calibrated) + lung_limit(checks),
+        limits=limits_of(material, calibrated) + measured_limits(metrics, checks),
         training_data=training_data(material, masks=config.mask_weight > 0),
         split=split_proof(run.path / SPLIT, material),
         recipe=recipe_of(config),

@@ -24,6 +24,7 @@ from cxrviewer.evaluation.measuring import measure
 from cxrviewer.labels import PNEUMONIA, Head
 from cxrviewer.settings import get_settings
 from cxrviewer.studies.opening import open_study
+from cxrviewer.training.card_facts import measured_limits
 from cxrviewer.training.checking import keep
 from cxrviewer.training.commands import train
 from cxrviewer.training.config import Stage, TrainingConfig
@@ -85,7 +86,7 @@ def test_the_operating_point_is_not_chosen_from_few(finished: Finished) -> None:
     assert target.n_positive + target.n_negative == 16
     assert target.threshold is None
     assert "none: the tune part of kermany has" in target.rule
-    assert any("Too few positives" in limit for limit in finished.bundle.card.limits)
+    assert any("too few positives" in limit for limit in finished.bundle.card.limits)
 
 
 def test_metrics_are_those_of_the_report_part(finished: Finished) -> None:
@@ -257,3 +258,19 @@ def test_an_empty_label_is_an_empty_cell(tmp_path: Path) -> None:
     assert (tmp_path / "p.csv").read_text("utf-8").splitlines() == [
         "image,patient,Mass:probability,Mass:label", "'=a.png,p,0.250000,",
     ]  # fmt: skip
+
+
+def test_what_was_measured_against_the_model_is_a_limit() -> None:
+    """Sentences come from the numbers: a good mean and a blind network without lungs say nothing."""
+    part = {
+        "labels": {"Mass": {}, "Nodule": {}},
+        "mean_auroc": 0.67,
+        "mean_auroc_ci95": [0.64, 0.7],
+        "n_images": 419,
+    }
+    shown = {"pictures": 5, "whole picture": 0.997, "lungs alone": 0.74, "without lungs": 0.984}
+    weak, beyond = measured_limits({"report": {"nih": part}}, {"pneumonia_auroc_by_what_is_shown": shown})
+    assert weak == "The findings are weak: mean AUROC 0.67 (0.64 to 0.70) on 419 pictures of nih."
+    assert "0.997" in beyond and "0.740" in beyond and "0.984" in beyond
+    good = {"report": {"nih": part | {"mean_auroc": 0.9}}}
+    assert measured_limits(good, {"pneumonia_auroc_by_what_is_shown": shown | {"without lungs": 0.52}}) == ()
