@@ -105,10 +105,10 @@ def limits_of(material: Material, calibrated: Calibrated) -> tuple[str, ...]:
         name = "The pneumonia answer" if head is Head.PNEUMONIA else "The findings"
         span = f", ages {ages[head][0]:g} to {ages[head][1]:g}" if head in ages else ""
         limits.append(f"{name}: calibrated on {material.datasets[source].name}{span}.")
-    findings = [target for target in calibrated.targets if target.head is Head.FINDINGS]
-    without = sum(target.threshold is None for target in findings)
+    without = sum(target.threshold is None for target in calibrated.targets)
     if without:
-        limits.append(f"{without} of {len(findings)} findings have no operating point: too few positives.")
+        count = f"{without} of {len(calibrated.targets)} answers"
+        limits.append(f"{count} have no operating point: too few positives to choose one by.")
     return tuple(limits)
 
 
