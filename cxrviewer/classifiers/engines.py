@@ -76,7 +76,12 @@ class OpenVinoEngine:
 
         spec = network.architecture.input
         model = openvino_model(_WithFeatures(network).eval(), (spec.channels, spec.size, spec.size))
-        hints = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+        hints = {
+            "INFERENCE_PRECISION_HINT": "f32",
+            "PERFORMANCE_HINT": "LATENCY",
+            # As many as torch was told to use: one setting holds for both.
+            "INFERENCE_NUM_THREADS": str(torch.get_num_threads()),
+        }
         self._compiled: Any = openvino.Core().compile_model(model, "CPU", hints)
         self._local = threading.local()
 

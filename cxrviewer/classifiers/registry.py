@@ -113,12 +113,16 @@ def verify(model_id: str, settings: Settings | None = None) -> Bundle:
 
 def open_model(model_id: str | None = None, settings: Settings | None = None) -> ServingModel:
     """The model of that id, or the serving one. Raises ModelBundleError where there is none or it fails a check."""
+    import torch
+
     from cxrviewer.classifiers.model import ServingModel
 
     settings = settings or get_settings()
     model_id = model_id or serving_id(settings)
     if model_id is None:
         raise ModelBundleError("There is no model.", "Put a bundle into the models folder, or train one.")
+    if settings.threads:
+        torch.set_num_threads(settings.threads)  # the fast engine takes over the number
     return ServingModel(
         _that_serves(model_id, settings),
         engine=settings.engine,

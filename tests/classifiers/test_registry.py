@@ -177,3 +177,12 @@ def test_models_are_listed_without_loading_torch(settings: Settings, shipped: Pa
         [sys.executable, "-c", code], env=places, cwd=root, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "['newer', 'older'] False"
+
+
+def test_the_threads_of_the_settings_are_used(settings: Settings, shipped: Path) -> None:
+    before = torch.get_num_threads()
+    try:
+        registry.open_model("newer", changed(settings, threads=1))
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
