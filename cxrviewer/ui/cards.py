@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from cxrviewer.labels import plain
 from cxrviewer.ui import shell, words
-from cxrviewer.ui.charts import show_lines
+from cxrviewer.ui.charts import show_figure
 from cxrviewer.ui.rows import Cell, Column, Row, show_rows
 
 if TYPE_CHECKING:
@@ -88,14 +87,12 @@ def _show(card: Card) -> None:
                 "Patients": [row.n_patients for row in card.training_data],
                 "Use": [row.use for row in card.training_data],
                 "Licence": [row.licence for row in card.training_data],
-                "Source": [row.citation for row in card.training_data],
                 "Digest": [row.digest[:12] for row in card.training_data],
+                "Source": [row.citation for row in card.training_data],
             }
         )
     _measured(card)
     _points(card)
-    for name, curve in _curves(card.metrics):
-        show_lines([(name, curve["x"], curve["y"])], x="x", y="y", key=f"curve-{name}", diagonal=True)
     with st.expander("The whole card"):
         st.code(card.model_dump_json(indent=1), language=None, height=400)
 
@@ -103,7 +100,8 @@ def _show(card: Card) -> None:
 def _measured(card: Card) -> None:
     """One table for every part of a data set that the card has numbers of."""
     for name, part in _parts("", card.metrics):
-        shell.heading(f"Measured{f' on {name}' if name else ''}")
+        where = f"the report part of {name.removeprefix('report ')}" if name.startswith("report ") else name
+        shell.heading(f"Measured on {where}" if where else "Measured")
         scalars = [
             f"{key.replace('_', ' ')} {value:.3g}"
             for key, value in part.items()
@@ -114,9 +112,23 @@ def _measured(card: Card) -> None:
         labels = {label: found for label, found in part["labels"].items() if isinstance(found, Mapping)}
         shown = [key for key in _NUMBERS if any(found.get(key) is not None for found in labels.values())]
         _table(
-            {"Label": [plain(label) for label in labels]}
+            {"Label": [words.name_label(label) for label in labels]}
             | {_NUMBERS[key]: [_number(found.get(key)) for found in labels.values()] for key in shown}
         )
+        _figure(name, part)
+
+
+def _figure(name: str, part: Mapping[str, Any]) -> None:
+    """One kind of curve at a time: a tab would draw them all."""
+    if not part.get("curves"):
+        return
+    from cxrviewer.reporting.figures import FIGURES, curves_of_card
+
+    kind = st.segmented_control(
+        "Curves", list(FIGURES), default="ROC", key=f"curves-{name}", label_visibility="collapsed"
+    )
+    if kind is not None:
+        show_figure(FIGURES[kind](curves_of_card(part), kind), key=f"figure-{name}")
 
 
 def _points(card: Card) -> None:
@@ -144,17 +156,6 @@ def _parts(name: str, found: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
         return
     for key, value in found.items():
         yield from _parts(f"{name} {key}".strip(), value)
-
-
-def _curves(found: Any, name: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every mapping with lists `x` and `y`, at any depth."""
-    if not isinstance(found, Mapping):
-        return
-    if isinstance(found.get("x"), list) and isinstance(found.get("y"), list):
-        yield name, found
-        return
-    for key, value in found.items():
-        yield from _curves(value, f"{name} {key}".strip())
 
 
 def _number(value: Any) -> str:

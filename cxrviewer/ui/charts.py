@@ -7,7 +7,10 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 import streamlit as st
 
-LINES = ("#58a6ff", "#e8804c", "#b8a44c", "#9aa7b4")
+from cxrviewer.reporting.figures import COLOURS, CONFIG
+
+FAMILY = "Source Sans, sans-serif"
+"""The family that comes with Streamlit."""
 
 
 def show_lines(
@@ -17,34 +20,30 @@ def show_lines(
     y: str,
     key: str,
     height: int = 240,
-    diagonal: bool = False,
 ) -> None:
-    """Named curves over a common axis. diagonal: the line of chance, on a unit square."""
+    """Named curves over a common axis."""
     figure = go.Figure()
-    if diagonal:
-        figure.add_scatter(
-            x=[0, 1],
-            y=[0, 1],
-            mode="lines",
-            line={"color": "#2b323c", "dash": "dot"},
-            showlegend=False,
-            hoverinfo="skip",
-        )
     for index, (name, across, up) in enumerate(series):
         figure.add_scatter(
             x=list(across), y=list(up), name=name, mode="lines+markers" if len(across) < 40 else "lines",
-            line={"color": LINES[index % len(LINES)], "width": 2}, marker={"size": 5},
+            line={"color": COLOURS[index % len(COLOURS)], "width": 2}, marker={"size": 5},
         )  # fmt: skip
-    axis = {"gridcolor": "#20262e", "zerolinecolor": "#2b323c", "linecolor": "#2b323c"}
+    axis = {"title_font_size": 12, "gridcolor": "#20262e", "zerolinecolor": "#2b323c", "linecolor": "#2b323c"}
     figure.update_layout(
         height=height,
         margin={"l": 48, "r": 12, "t": 28, "b": 36},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
-        font={"color": "#e6edf3", "size": 12},
+        font={"color": "#e6edf3", "size": 12, "family": FAMILY},
         xaxis={"title": x, **axis},
         yaxis={"title": y, **axis},
-        legend={"orientation": "h", "y": 1.12, "x": 0},
+        legend={"orientation": "h", "y": 1.15, "x": 0, "font": {"size": 12}},
         uirevision=key,
     )
-    st.plotly_chart(figure, key=key, theme=None, config={"displayModeBar": False})
+    st.plotly_chart(figure, key=key, theme=None, config=CONFIG | {"displayModeBar": False})
+
+
+def show_figure(figure: go.Figure, *, key: str, height: int = 420) -> None:
+    """A figure of the reporting room, in the page's own type and on its ground."""
+    figure.update_layout(height=height, font_family=FAMILY, paper_bgcolor="rgba(0,0,0,0)")
+    st.plotly_chart(figure, key=key, theme=None, config=CONFIG | {"displayModeBar": False})

@@ -11,7 +11,7 @@ from cxrviewer.reading import Failure
 from cxrviewer.ui import resources, shell
 from cxrviewer.ui.importing import DEMONSTRATION_SIZE, ImportJob, demonstration, uploads
 from cxrviewer.ui.rows import Cell, Column, Row, show_rows
-from cxrviewer.ui.state import ViewerState
+from cxrviewer.ui.state import ViewerState, viewer_state
 
 _POLL = 0.5
 _REDRAW = 5
@@ -98,7 +98,12 @@ def _watch(job: ImportJob, drawn: int) -> None:
 def _show_failures(failures: Sequence[tuple[str, Failure]], total: int) -> None:
     verb = "was" if len(failures) == 1 else "were"
     with st.container(border=True):
-        shell.heading(f"{len(failures)} of {total} {verb} not taken in or not scored")
+        head, close = st.columns([8, 1], vertical_alignment="center")
+        if close.button("Close", type="tertiary"):
+            viewer_state().job = None
+            st.rerun()
+        with head:
+            shell.heading(f"{len(failures)} of {total} {verb} not taken in or not scored")
         rows = [
             Row(
                 str(number),

@@ -6,7 +6,7 @@ from functools import partial
 
 import streamlit as st
 
-from cxrviewer.studies.radiograph import PixelSpacing, Radiograph, SpacingReference
+from cxrviewer.studies.radiograph import PixelSpacing, Radiograph, SpacingReference, Tag
 from cxrviewer.ui import resources, shell, words
 from cxrviewer.ui.pictures import CUSTOM, as_window
 from cxrviewer.ui.state import ViewerState, bind, keep, viewer_state, widget_key
@@ -15,6 +15,19 @@ from cxrviewer.ui.viewport.media import address
 
 HEIGHT = "max(360px, calc(100vh - 288px))"
 """All that the window leaves below the tools and above the chooser."""
+
+
+_IDENTITY = frozenset(
+    {
+        "PatientID",
+        "PatientBirthDate",
+        "PatientAddress",
+        "PatientTelephoneNumbers",
+        "OtherPatientIDs",
+        "OtherPatientIDsSequence",
+        "AccessionNumber",
+    }
+)
 
 
 def tools(radiograph: Radiograph, state: ViewerState) -> None:
@@ -156,7 +169,7 @@ def _tags(radiograph: Radiograph) -> None:
             "Tag": [tag.number for tag in radiograph.tags],
             "Keyword": [tag.keyword for tag in radiograph.tags],
             "VR": [tag.vr for tag in radiograph.tags],
-            "Value": [tag.value for tag in radiograph.tags],
+            "Value": [_value(tag, viewer_state().names_shown) for tag in radiograph.tags],
         },
         hide_index=True,
         height=520,
@@ -164,4 +177,12 @@ def _tags(radiograph: Radiograph) -> None:
             "Tag": st.column_config.TextColumn(width="small"),
             "VR": st.column_config.TextColumn(width="small"),
         },
+    )
+
+
+def _value(tag: Tag, names_shown: bool) -> str:
+    """A tag's text; who the patient is stays masked unless the reader has asked for names."""
+    identifies = tag.vr == "PN" or tag.keyword in _IDENTITY
+    return (
+        "masked (Show names, in the worklist)" if identifies and not names_shown and tag.value else tag.value
     )

@@ -47,8 +47,8 @@ def out_of_scope(prediction: Prediction) -> None:
 
 def cautions(scope: ScopeAnswer) -> None:
     """What a reader must know although the picture is in scope."""
-    for caution in scope.cautions:
-        shell.note(caution, kind="caution")
+    if scope.cautions:
+        shell.note(" ".join(scope.cautions), kind="caution")
 
 
 def model_box(prediction: Prediction) -> None:
@@ -57,7 +57,7 @@ def model_box(prediction: Prediction) -> None:
     line = resources.model_line(made.model_id, made.weights_sha256)
     with st.container(border=True, key="model-box"):
         shell.title((made.model_id, made.weights_sha256[:8], f"program {made.app_version}"))
-        shell.quiet(words.INTENDED_USE, *(f"Limit: {limit}" for limit in line.limits))
+        shell.quiet(words.INTENDED_USE, *(f"Limit: {limit}" for limit in line.limits), scrolls=True)
         st.page_link("pages/models/registry.py", label="Model card")
 
 
@@ -101,7 +101,9 @@ def _tip(score: Score) -> tuple[str, ...]:
     point = operating_point(score)
     if score.threshold is None:
         point += ": too few positives to choose one"
-    return (*((found.text, found.source) if found else (score.target.label,)), f"Operating point: {point}.")
+    stands = "" if score.prevalence is None else f" Prevalence: {words.probability(score.prevalence)}."
+    meaning = (found.text, found.source) if found else (score.target.label,)
+    return (*meaning, f"Operating point: {point}.{stands}")
 
 
 def _prevalence(prediction: Prediction) -> tuple[str, ...]:

@@ -1,42 +1,15 @@
-"""Training runs as their folders tell them. Nothing here starts or stops one, and no network library is loaded."""
+"""What a training run's page shows beyond its status. Nothing here starts or stops one."""
 
 from __future__ import annotations
 
 import csv
-import json
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
-LOST_AFTER = 60.0
-"""Seconds without a heartbeat after which a run that says it is running is shown as lost (G19)."""
+from cxrviewer.training.run_listing import RunStatus
 
 LOG_LINES = 40
-
-
-@dataclass(frozen=True)
-class Run:
-    """One folder's status. progress: in [0, 1]; seconds: since it was last taken up."""
-
-    id: str
-    path: Path
-    state: str
-    progress: float
-    message: str
-    seconds: float
-    heartbeat: float
-
-    @property
-    def live(self) -> bool:
-        """True while more may come."""
-        return self.state in ("queued", "running")
-
-    @property
-    def remaining(self) -> float | None:
-        """Seconds to go at the pace so far; None where that cannot be told."""
-        if self.state != "running" or not 0.01 < self.progress < 1:
-            return None
-        return self.seconds / self.progress * (1 - self.progress)
+LIVE = ("queued", "running")
 
 
 @dataclass(frozen=True)
@@ -48,31 +21,11 @@ class Curve:
     values: tuple[float, ...]
 
 
-def list_runs(folder: Path, now: float | None = None) -> tuple[Run, ...]:
-    """Every run below a folder, the latest heartbeat first. A folder that cannot be read is left out."""
-    now = time.time() if now is None else now
-    found = [run for path in sorted(folder.glob("*/status.json")) if (run := _run(path.parent, now))]
-    return tuple(sorted(found, key=lambda run: -run.heartbeat))
-
-
-def _run(path: Path, now: float) -> Run | None:
-    try:
-        status = json.loads((path / "status.json").read_text(encoding="utf-8"))
-        state, heartbeat = str(status["state"]), float(status["heartbeat"])
-        if state == "running" and now - heartbeat > LOST_AFTER:
-            state = "lost"
-        return Run(
-            path.name,
-            path,
-            state,
-            float(status["progress"]),
-            str(status["message"]),
-            float(status["seconds"]),
-            heartbeat,
-        )
-    except (OSError, ValueError, KeyError, TypeError):
-        # Half a folder, or one that another program wrote: not a run that can be shown.
+def remaining(run: RunStatus) -> float | None:
+    """Seconds to go at the pace so far; None where that cannot be told."""
+    if run.state != "running" or not 0.01 < run.progress < 1:
         return None
+    return run.seconds / run.progress * (1 - run.progress)
 
 
 def curves(path: Path) -> tuple[Curve, ...]:

@@ -23,6 +23,7 @@ _STYLE = """<style>
 .cxr-note.error { border-left-color: #e8804c; }
 .cxr-note b { font-weight: 600; }
 .cxr-quiet { color: #9aa7b4; font-size: 12px; line-height: 17px; font-variant-numeric: tabular-nums; }
+.cxr-scrolls { max-height: 7.5rem; overflow-y: auto; }
 .cxr-title { display: flex; gap: 1.1rem; align-items: baseline; font-size: 14px; font-variant-numeric: tabular-nums;
   flex-wrap: wrap; }
 .cxr-title b { font-weight: 600; }
@@ -70,9 +71,11 @@ def note(message: str, more: str = "", kind: str = "") -> None:
     st.html(f'<div class="cxr-note {kind}" role="status">{text}</div>')
 
 
-def quiet(*lines: str) -> None:
-    """Small print, a line each, as plain text."""
-    st.html('<div class="cxr-quiet">' + "<br>".join(html.escape(line) for line in lines) + "</div>")
+def quiet(*lines: str, scrolls: bool = False) -> None:
+    """Small print, a line each, as plain text. scrolls: at most seven lines high."""
+    kind = "cxr-quiet cxr-scrolls" if scrolls else "cxr-quiet"
+    focus = ' tabindex="0"' if scrolls else ""
+    st.html(f'<div class="{kind}"{focus}>' + "<br>".join(html.escape(line) for line in lines) + "</div>")
 
 
 def title(parts: tuple[str, ...]) -> None:

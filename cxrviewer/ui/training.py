@@ -6,10 +6,11 @@ from pathlib import Path
 
 import streamlit as st
 
+from cxrviewer.training.run_listing import RunStatus, list_runs
 from cxrviewer.ui import shell
 from cxrviewer.ui.charts import show_lines
 from cxrviewer.ui.rows import Cell, Column, Kind, Row, show_rows
-from cxrviewer.ui.runs import Run, curves, duration, list_runs, log_tail
+from cxrviewer.ui.runs import LIVE, curves, duration, log_tail, remaining
 
 _POLL = 3.0
 _COLUMNS = (
@@ -28,7 +29,7 @@ _TITLES = {
 
 def show_runs(folder: Path) -> None:
     """The list and the chosen run; drawn anew by itself while one of them is running."""
-    live = any(run.live for run in list_runs(folder))
+    live = any(run.state in LIVE for run in list_runs(folder))
     st.fragment(_draw, run_every=_POLL if live else None)(folder)
 
 
@@ -46,8 +47,9 @@ def _draw(folder: Path) -> None:
     _show(run)
 
 
-def _row(run: Run, chosen: str) -> Row:
-    to_go = duration(run.remaining) if run.remaining is not None else "–"
+def _row(run: RunStatus, chosen: str) -> Row:
+    seconds = remaining(run)
+    to_go = "–" if seconds is None else duration(seconds)
     return Row(
         run.id,
         f"Show the run {run.id}",
@@ -62,7 +64,7 @@ def _row(run: Run, chosen: str) -> Row:
     )
 
 
-def _show(run: Run) -> None:
+def _show(run: RunStatus) -> None:
     shell.heading(run.id)
     if run.state == "lost":
         shell.note(

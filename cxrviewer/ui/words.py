@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from cxrviewer.classifiers.targets import Target
-from cxrviewer.labels import Head, plain
+from cxrviewer.labels import plain
 from cxrviewer.studies.radiograph import Identity, Metadata
 
 INTENDED_USE = "For research and teaching only. Not a medical device: no diagnosis may rest on it."
@@ -22,9 +22,14 @@ def probability(value: float | None) -> str:
 
 def target_label(target: Target) -> str:
     """`Pneumonia` for the binary head, `Pneumonia (finding)` where the same word stands among the findings."""
-    if target.head is Head.FINDINGS and target.label.lower() == "pneumonia":
+    return name_label(target.name)
+
+
+def name_label(name: str) -> str:
+    """The same for a target's name, as a card's tables spell it."""
+    if name in ("Pneumonia", "findings:Pneumonia"):
         return "Pneumonia (finding)"
-    return plain(target.label)
+    return plain(name)
 
 
 def age_sex(metadata: Metadata) -> str:

@@ -232,3 +232,14 @@ def test_the_runs_page_calls_a_silent_run_lost(open_page: Any, site: Path) -> No
     app = open_page("pages/training/runs.py")
     assert components(app, "rows")[0]["rows"][0]["cells"][1]["text"] == "lost"
     assert "stopped telling" in text_of(app)
+
+
+def test_the_tags_panel_masks_who_the_patient_is(open_page: Any) -> None:
+    row = take_in()
+    app = open_page(VIEWER, study=row.study_id)
+    next(button for button in app.button if button.label == "Tags").click().run()
+    table = app.dataframe[0].value
+    values = dict(zip(table["Keyword"], table["Value"], strict=True))
+    assert row.identity.patient_name not in set(table["Value"])
+    assert values["PatientName"].startswith("masked")
+    assert values["Modality"] == row.metadata.modality

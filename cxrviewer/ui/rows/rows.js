@@ -107,6 +107,9 @@ function tip() {
 
 function explain(row, lines) {
   const show = () => {
+    // After a click the answer is on its way: the tip of that row stays away until another row has been visited.
+    if (row.parentElement.dataset.clicked === row.dataset.row) return;
+    delete row.parentElement.dataset.clicked;
     const box = row.parentElement.querySelector(".tip");
     box.replaceChildren(...lines.map((line, index) => element("div", index ? "source" : "meaning", line)));
     box.hidden = false;
@@ -121,6 +124,9 @@ function explain(row, lines) {
   row.addEventListener("focus", () => row.matches(":focus-visible") && show());
   row.addEventListener("mouseleave", hide);
   row.addEventListener("blur", hide);
-  row.addEventListener("click", hide);
+  row.addEventListener("click", () => {
+    row.parentElement.dataset.clicked = row.dataset.row;
+    hide();
+  });
   row.addEventListener("wheel", hide, { passive: true });
 }
