@@ -73,7 +73,8 @@ def publish(config: TrainingConfig, run: RunFolder, parent: Path, tell: Tell | N
             measured={} if scope is None else scope.measured,
         ),
         intended_use=INTENDED_USE,
-        limits=limits_of(material, calibrated) + measured_limits(metrics, checks),
+        # What was measured comes first: a screen may show the first ones only.
+        limits=measured_limits(metrics, checks) + limits_of(material, calibrated),
         training_data=training_data(material, masks=config.mask_weight > 0),
         split=split_proof(run.path / SPLIT, material),
         recipe=recipe_of(config),
