@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from support.pictures import png_of
 from support.tiny_bundle import save_tiny_bundle
 from typer.testing import CliRunner, Result
 
@@ -21,13 +21,6 @@ from cxrviewer import __version__
 from cxrviewer.cli import app
 from cxrviewer.labels import NIH_14
 from cxrviewer.settings import get_settings
-
-
-def png_of(seed: int, height: int = 128, width: int = 160) -> bytes:
-    coarse = np.random.default_rng(seed).integers(0, 256, (8, 8), dtype=np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 @pytest.fixture(scope="module")

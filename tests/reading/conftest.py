@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
+from support.pictures import png_of
 from support.tiny_bundle import save_tiny_bundle
 
 from cxrviewer.archive import Archive
 from cxrviewer.reading import Reader
 from cxrviewer.settings import Settings
-
-
-def png_of(seed: int, width: int = 160, height: int = 128) -> bytes:
-    """Smooth noise: neither flat nor too small to be scored."""
-    coarse = np.random.default_rng(seed).integers(0, 256, (8, 8), dtype=np.uint8)
-    picture = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 @pytest.fixture(scope="session")
