@@ -1,9 +1,9 @@
 """The same DenseNet with a cheaper backward pass, for gradients of the input alone.
 
-Half of an eager pass goes to copying: each dense layer joins all maps before it into a new tensor and normalises them
-in several passes. Here a dense block writes into one buffer, a frozen batch norm is one multiply-add, and what is kept
-for the way back is only what a ReLU passed. Values are those of the eager network up to rounding; weights are shared
-with it, so nothing is copied and nothing can drift apart. Figures: docs/decisions/0014-integrated-gradients.md.
+Much of an eager pass goes to moving numbers about: each dense layer joins all maps before it into a new tensor and
+normalises them in several passes. Here a dense block writes into one buffer, a frozen batch norm is one multiply-add
+or part of the convolution before it, and what is kept for the way back is only what a ReLU passed. Values are those
+of the eager network up to rounding. Figures: docs/decisions/0014-integrated-gradients.md.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.functional import conv2d
 from torchvision.models.densenet import _DenseBlock, _DenseLayer, _Transition
 
 from cxrviewer.classifiers.classifier import Classifier
@@ -41,37 +42,62 @@ class _Affine:
         return torch.addcmul(self.shift, maps, self.scale).relu_()
 
     def back(self, gradient: torch.Tensor, passed: torch.Tensor) -> torch.Tensor:
-        """Gradient of `rectified`'s argument, given that of its value and the value."""
-        rectified: torch.Tensor = torch.ops.aten.threshold_backward(gradient, passed, 0)
-        return rectified.mul_(self.scale)
+        """Gradient of `rectified`'s argument, given that of its value and the value. May write into `gradient`."""
+        return _rectifier_back(gradient, passed).mul_(self.scale)
 
 
-def _convolution_back(gradient: torch.Tensor, seen: torch.Tensor, layer: nn.Conv2d) -> torch.Tensor:
-    """Gradient of a convolution's input. `seen`: that input; only its shape matters."""
+def _rectifier_back(gradient: torch.Tensor, passed: torch.Tensor) -> torch.Tensor:
+    """Zero where the ReLU passed nothing; in place, because new memory costs as much as the sum itself."""
+    found: torch.Tensor = torch.ops.aten.threshold_backward.grad_input(
+        gradient, passed, 0, grad_input=gradient
+    )
+    return found
+
+
+def _convolution_back(
+    gradient: torch.Tensor, seen: torch.Tensor, weight: torch.Tensor, padding: int
+) -> torch.Tensor:
+    """Gradient of a convolution's input, stride 1. `seen`: that input; only its shape matters."""
     found: tuple[torch.Tensor, ...] = torch.ops.aten.convolution_backward(
-        gradient, seen, layer.weight, None, layer.stride, layer.padding, layer.dilation, False, [0, 0], layer.groups,
+        gradient,
+        seen,
+        weight,
+        None,
+        [1, 1],
+        [padding, padding],
+        [1, 1],
+        False,
+        [0, 0],
+        1,
         [True, False, False],
-    )  # fmt: skip
+    )
     return found[0]
 
 
 class _Layer:
-    """One dense layer: norm, ReLU, 1 x 1, norm, ReLU, 3 x 3."""
+    """One dense layer: norm, ReLU, 1 x 1, norm, ReLU, 3 x 3. The second norm is folded into the 1 x 1."""
 
     def __init__(self, layer: _DenseLayer) -> None:
-        self.first, self.second = _Affine.of(layer.norm1), _Affine.of(layer.norm2)
-        self.narrow, self.wide = layer.conv1, layer.conv2
+        self.first, second = _Affine.of(layer.norm1), _Affine.of(layer.norm2)
+        narrow = layer.conv1.weight * second.scale.transpose(0, 1)
+        self.narrow, self.shift = narrow.contiguous(memory_format=torch.channels_last), second.shift.flatten()
+        self.wide: torch.Tensor = layer.conv2.weight
+
+    @property
+    def growth(self) -> int:
+        """How many maps it adds."""
+        return self.wide.shape[0]
 
     def forward(self, maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Maps so far -> new maps, and what both ReLUs passed."""
         passed = self.first.rectified(maps)
-        narrowed = self.second.rectified(self.narrow(passed))
-        return self.wide(narrowed), passed, narrowed
+        narrowed = conv2d(passed, self.narrow, self.shift).relu_()
+        return conv2d(narrowed, self.wide, padding=1), passed, narrowed
 
     def back(self, gradient: torch.Tensor, passed: torch.Tensor, narrowed: torch.Tensor) -> torch.Tensor:
         """Gradient of the new maps -> what it adds to that of the maps so far."""
-        inner = self.second.back(_convolution_back(gradient, narrowed, self.wide), narrowed)
-        return self.first.back(_convolution_back(inner, passed, self.narrow), passed)
+        inner = _rectifier_back(_convolution_back(gradient, narrowed, self.wide, 1), narrowed)
+        return self.first.back(_convolution_back(inner, passed, self.narrow, 0), passed)
 
 
 class _Block(torch.autograd.Function):
@@ -80,7 +106,7 @@ class _Block(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, maps: torch.Tensor, layers: list[_Layer]) -> torch.Tensor:
         count, start, height, width = maps.shape
-        grown = sum(layer.wide.out_channels for layer in layers)
+        grown = sum(layer.growth for layer in layers)
         buffer = torch.empty(
             (count, start + grown, height, width),
             dtype=maps.dtype, device=maps.device, memory_format=torch.channels_last,
@@ -102,7 +128,7 @@ class _Block(torch.autograd.Function):
         end = total.shape[1]
         for number in reversed(range(len(ctx.layers))):
             layer: _Layer = ctx.layers[number]
-            begin = end - layer.wide.out_channels
+            begin = end - layer.growth
             new = total[:, begin:end].contiguous(memory_format=torch.channels_last)
             passed, narrowed = ctx.saved_tensors[2 * number : 2 * number + 2]
             total[:, :begin] += layer.back(new, passed, narrowed)
@@ -122,7 +148,7 @@ class _Rectify(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
-        return ctx.affine.back(gradient, ctx.saved_tensors[0]), None
+        return ctx.affine.back(gradient.clone(), ctx.saved_tensors[0]), None
 
 
 def lean(network: Classifier) -> Network:
