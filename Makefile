@@ -46,8 +46,8 @@ setup: $(STAMP)-run
 setup-dev: $(STAMP)-dev
 
 bench: $(STAMP)-dev
-	@for file in benchmarks/[a-z]*.py; do \
-		if [ -e "$$file" ]; then echo "== $$file"; $(BIN)/python "$$file" || exit 1; fi; \
+	@for file in $(filter-out %_support.py,$(wildcard benchmarks/bench_*.py)); do \
+		echo "== $$file"; PYTHONPATH=. $(BIN)/python "$$file" || exit 1; \
 	done
 
 clean:
