@@ -5,7 +5,7 @@ to the difference of the logits (completeness); what is missing is the delta, wh
 
 A network with ReLUs has a gradient that jumps along the path, so rules for smooth functions gain little from more
 steps. `adaptive` places steps where the logit is not yet understood (path.py) and stops at the tolerance; `uniform`
-is captum's Gauss-Legendre rule with exactly `steps` steps. Figures: docs/decisions/0014-integrated-gradients.md.
+is captum's Gauss-Legendre rule with exactly `steps` steps. Figures: docs/decisions/0015-explanations.md.
 """
 
 from __future__ import annotations

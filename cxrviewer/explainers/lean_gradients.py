@@ -3,7 +3,7 @@
 Much of an eager pass goes to moving numbers about: each dense layer joins all maps before it into a new tensor and
 normalises them in several passes. Here a dense block writes into one buffer, a frozen batch norm is one multiply-add
 or part of the convolution before it, and what is kept for the way back is only what a ReLU passed. Values are those
-of the eager network up to rounding. Figures: docs/decisions/0014-integrated-gradients.md.
+of the eager network up to rounding. Figures: docs/decisions/0015-explanations.md.
 """
 
 from __future__ import annotations

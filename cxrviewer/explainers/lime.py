@@ -5,7 +5,7 @@ The lime package draws, weighs and fits; here only the loop around the network i
 the fast engine in batches, work can be stopped, and sampling ends once the weights have settled.
 
 Perturbed pictures are standardised anew, each by its own mean and deviation: that is what the served function does
-to any picture, and LIME explains that function (docs/decisions/0013-what-explanations-explain.md).
+to any picture, and LIME explains that function (docs/decisions/0015-explanations.md).
 """
 
 from __future__ import annotations
