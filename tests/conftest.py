@@ -9,6 +9,12 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A checkout is judged by the same examples each time; a person at work meets new ones.
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 _BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 
