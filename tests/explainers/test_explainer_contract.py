@@ -177,7 +177,7 @@ def test_a_bright_square_comes_back_where_it_was(
         classifier, radiograph(pixels), classifier.targets[0]
     )
     heat = np.maximum(explanation.heatmap(), 0)
-    # The finest that can come back is the network's pixel, or with LIME a region of 4 x 4 of them; its regression leaves
+    # The finest that can come back is the network's pixel, or with LIME a region of 4 x 4 of them; its fit leaves
     # a little on each of the 35 other regions, which a square in a corner cannot outweigh by much.
     cells, share = (5, 0.5) if name == "lime" else (2, 0.9)
     rows, columns = np.mgrid[:height, :width]
