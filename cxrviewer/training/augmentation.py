@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 from torch.nn.functional import affine_grid, grid_sample
 
 from cxrviewer.training.config import Augmentation
+from cxrviewer.training.mixing import blend, swap_surroundings
 
-_COLUMNS = 16
+_COLUMNS = 20
 
 
 def draw(seed: int, epoch: int, indices: NDArray[np.int64]) -> NDArray[np.float32]:
-    """float32 (N, 16) in [-1, 1): one row of random numbers a picture, the same for the same arguments."""
+    """float32 (N, 20) in [-1, 1): one row of random numbers a picture, the same for the same arguments."""
     rows = [
         np.random.default_rng((seed, epoch, int(index))).random(_COLUMNS, np.float32) for index in indices
     ]
@@ -42,6 +43,25 @@ def shade(pictures: torch.Tensor, numbers: NDArray[np.float32], how: Augmentatio
     noise = torch.stack([_noise(pictures.shape[1:], row[8]) for row in numbers])
     pictures = (pictures + how.noise * columns[:, 9].abs() * noise).clamp(0, 1)
     return _erase(pictures, numbers, how.erase)
+
+
+def mix(
+    pictures: torch.Tensor,
+    masks: torch.Tensor,
+    has_mask: NDArray[np.bool_],
+    targets: torch.Tensor,
+    numbers: NDArray[np.float32],
+    how: Augmentation,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Other surroundings, then blends, as often as asked for; returns pictures, masks and targets (see mixing.py)."""
+    unit = (numbers + np.float32(1)) / np.float32(2)
+    if how.surroundings > 0:
+        pictures = swap_surroundings(pictures, masks, has_mask, unit[:, 16] - np.float32(how.surroundings))
+    if how.blend > 0:
+        # At most half of the partner, and most often little of it: the picture stays the one that it was.
+        share = np.where(unit[:, 17] < how.blend, 0.5 * unit[:, 18] ** 1.5, 0).astype(np.float32)
+        pictures, masks, targets = blend(pictures, masks, has_mask, targets, share)
+    return pictures, masks, targets
 
 
 def _noise(shape: torch.Size, number: np.float32) -> torch.Tensor:

@@ -34,7 +34,11 @@ class Stage(_Frozen):
 
 
 class Augmentation(_Frozen):
-    """How far a training picture may be moved and changed. No horizontal flip: it swaps the heart's side."""
+    """How far a training picture may be moved and changed. No horizontal flip: it swaps the heart's side.
+
+    surroundings: share of the pictures with a lung mask whose lungs come to stand in another's surroundings;
+    blend: share of the pictures that are mixed with another one, labels and all.
+    """
 
     degrees: float = Field(default=12.0, ge=0, le=45)
     shift: float = Field(default=0.08, ge=0, le=0.5)
@@ -44,6 +48,8 @@ class Augmentation(_Frozen):
     contrast: float = Field(default=0.25, ge=0, le=1)
     noise: float = Field(default=0.03, ge=0, le=0.5)
     erase: float = Field(default=0.25, ge=0, le=1)
+    surroundings: float = Field(default=0.0, ge=0, le=1)
+    blend: float = Field(default=0.0, ge=0, le=1)
 
 
 class TrainingConfig(_Frozen):
@@ -54,6 +60,7 @@ class TrainingConfig(_Frozen):
     draws of a source and the stages' epochs decide the length; ema_decay 0 turns weight averaging off.
     auxiliary: labels learnt beside the heads; mask_weight > 0 adds the lung masks. sensitivity: what the operating
     points are chosen for. scope_epochs: of the network that tells chest radiographs from others (0: none).
+    split_seed: of the parts alone, so that runs of other seeds are judged by the same pictures.
     """
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
@@ -77,6 +84,7 @@ class TrainingConfig(_Frozen):
     findings_weight: float = Field(default=1.0, gt=0)
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     seed: int = Field(default=1, ge=0)
+    split_seed: int = Field(default=1, ge=0)
     sensitivity: float = Field(default=0.9, gt=0, lt=1)
     scope_epochs: int = Field(default=12, ge=0)
 

@@ -76,7 +76,7 @@ def gather(config: TrainingConfig, split: Path | None = None) -> Material:
         rows = [
             row
             for dataset, source in zip(datasets, config.sources, strict=True)
-            for row in split_by_group(dataset, Fractions(source.tune, source.report), config.seed)
+            for row in split_by_group(dataset, Fractions(source.tune, source.report), config.split_seed)
         ]
     else:
         rows = _earlier(split, datasets)

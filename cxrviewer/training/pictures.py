@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 
 from cxrviewer.classifiers.preparing import reduce, standardise
 from cxrviewer.errors import UnreadableError
-from cxrviewer.training.augmentation import draw, move, shade
+from cxrviewer.training.augmentation import draw, mix, move, shade
 from cxrviewer.training.config import Augmentation
 
 MASK_LUNG = 255
@@ -132,15 +132,19 @@ class EpochBatches:
         source = self._pictures
         pictures = torch.from_numpy(source.pixels[chosen]).float().div_(255)[:, None]
         masks = torch.from_numpy(source.masks[chosen]).float().div_(255)[:, None]
+        targets = torch.from_numpy(source.targets[chosen])
         if self._augmentation is not None:
             # Keyed by position and picture: one picture drawn twice in an epoch is changed in two ways.
             numbers = draw(self._seed, self._epoch, chosen * 1_000_003 + position)
             both = move(torch.cat([pictures, masks], 1), numbers, self._augmentation)
             pictures, masks = shade(both[:, :1], numbers, self._augmentation), both[:, 1:]
+            pictures, masks, targets = mix(
+                pictures, masks, source.has_mask[chosen], targets, numbers, self._augmentation
+            )
         pictures = standardise(pictures).repeat(1, self._channels, 1, 1)
         return Batch(
             pictures.contiguous(memory_format=torch.channels_last),
             masks,
             torch.from_numpy(source.has_mask[chosen]),
-            torch.from_numpy(source.targets[chosen]),
+            targets,
         )
