@@ -10,6 +10,8 @@ Every setting is a variable `CXR_...`; an empty one counts as absent. Nothing is
     CXR_ENGINE           auto, openvino or torch, for forward passes   (auto)
     CXR_THREADS          threads a computation may use; 0 lets the libraries choose (0)
     CXR_SITE_PREVALENCE  share of pneumonia among the pictures read here, within 0..1  (none: as trained)
+    CXR_OPERATING_POINT  what the thresholds are chosen for: model, sensitivity-0.90, sensitivity-0.95,
+                         specificity-0.90, specificity-0.95 or youden  (model: the bundle's own choice)
     CXR_LOG_LEVEL        debug, info, warning or error                 (info)
 """
 
@@ -29,6 +31,9 @@ PREFIX = "CXR_"
 
 Device = Literal["auto", "cpu", "cuda"]
 Engine = Literal["auto", "openvino", "torch"]
+OperatingPoint = Literal[
+    "model", "sensitivity-0.90", "sensitivity-0.95", "specificity-0.90", "specificity-0.95", "youden"
+]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
@@ -70,6 +75,7 @@ class Settings(BaseSettings):
     engine: Annotated[Engine, BeforeValidator(_lower)] = "auto"
     threads: int = Field(default=0, ge=0, le=1024)
     site_prevalence: float | None = Field(default=None, gt=0.0, lt=1.0)
+    operating_point: Annotated[OperatingPoint, BeforeValidator(_lower)] = "model"
     log_level: Annotated[LogLevel, BeforeValidator(_lower)] = "info"
 
     @property
@@ -93,6 +99,7 @@ _NEEDED = {
     "engine": "auto, openvino or torch",
     "threads": "a whole number from 0 (let the libraries choose) to 1024",
     "site_prevalence": "a number above 0 and below 1",
+    "operating_point": "model, sensitivity-0.90, sensitivity-0.95, specificity-0.90, specificity-0.95 or youden",
     "log_level": "debug, info, warning or error",
 }
 

@@ -53,6 +53,7 @@ def test_every_field_is_read_from_its_variable(monkeypatch: pytest.MonkeyPatch, 
         "CXR_ENGINE": "openvino",
         "CXR_THREADS": "2",
         "CXR_SITE_PREVALENCE": "0.07",
+        "CXR_OPERATING_POINT": "Sensitivity-0.95",
         "CXR_LOG_LEVEL": "Warning",
     }
     for name, value in given.items():
@@ -67,6 +68,7 @@ def test_every_field_is_read_from_its_variable(monkeypatch: pytest.MonkeyPatch, 
         "engine": "openvino",
         "threads": 2,
         "site_prevalence": 0.07,
+        "operating_point": "sensitivity-0.95",
         "log_level": "warning",
     }
 
@@ -83,6 +85,7 @@ def test_every_field_is_read_from_its_variable(monkeypatch: pytest.MonkeyPatch, 
         ("CXR_SITE_PREVALENCE", "0"),
         ("CXR_SITE_PREVALENCE", "1"),
         ("CXR_SITE_PREVALENCE", "nan"),
+        ("CXR_OPERATING_POINT", "sensitivity-0.8"),
         ("CXR_MODEL", "../elsewhere"),
         ("CXR_LOG_LEVEL", "loud"),
         ("CXR_DATA_DIR", __file__),

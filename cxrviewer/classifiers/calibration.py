@@ -27,8 +27,11 @@ def prior_shift(site_prevalence: float | None, card: TargetCard) -> float:
     return 0.0 if site_prevalence is None else log_odds(site_prevalence) - log_odds(card.prevalence)
 
 
-def score(logit: float, card: TargetCard, site_prevalence: float | None = None) -> Score:
-    """The calibrated answer for one target."""
+def score(
+    logit: float, card: TargetCard, site_prevalence: float | None = None, operating_point: str = "model"
+) -> Score:
+    """The calibrated answer for one target, called positive or not at the operating point of that name."""
+    point = card.at(operating_point)
     shift = prior_shift(site_prevalence, card)
     calibrated = sigmoid(card.slope * logit + card.intercept)
     return Score(
@@ -36,18 +39,16 @@ def score(logit: float, card: TargetCard, site_prevalence: float | None = None) 
         logit=logit,
         probability=sigmoid(log_odds(calibrated) + shift) if shift else calibrated,
         prevalence=site_prevalence if site_prevalence is not None else card.prevalence,
-        threshold=_shifted(card.threshold, shift),
-        positive=None if card.threshold is None else calibrated >= card.threshold,
-        sensitivity=card.sensitivity,
-        specificity=card.specificity,
+        threshold=None if point is None else _shifted(point.threshold, shift),
+        positive=None if point is None else calibrated >= point.threshold,
+        sensitivity=None if point is None else point.sensitivity,
+        specificity=None if point is None else point.specificity,
         band=band(calibrated, card.band_low, card.band_high),
     )
 
 
-def _shifted(probability: float | None, shift: float) -> float | None:
-    if probability is None or not shift:
-        return probability
-    return sigmoid(log_odds(probability) + shift)
+def _shifted(probability: float, shift: float) -> float:
+    return probability if not shift else sigmoid(log_odds(probability) + shift)
 
 
 def band(probability: float, low: float | None, high: float | None) -> Band | None:

@@ -38,11 +38,20 @@ class ArchitectureCard(_Part):
     dropout: float = Field(0.0, ge=0, lt=1)
 
 
+class PointCard(_Part):
+    """An operating point: a threshold on the calibrated probability, and what it gave on the tune part."""
+
+    threshold: float = Field(ge=0, le=1)
+    sensitivity: float | None = Field(None, ge=0, le=1)
+    specificity: float | None = Field(None, ge=0, le=1)
+
+
 class TargetCard(_Part):
     """Calibration, operating point and bands of one target, all chosen on the tune part.
 
     probability = sigmoid(slope * logit + intercept), which stands for `prevalence`.
     threshold, band_low, band_high: on that probability; None where too few positives allow one.
+    points: the operating points that a site may choose instead, by the name that `CXR_OPERATING_POINT` takes.
     """
 
     head: Head
@@ -56,8 +65,16 @@ class TargetCard(_Part):
     specificity: float | None = Field(None, ge=0, le=1)
     band_low: float | None = Field(None, ge=0, le=1)
     band_high: float | None = Field(None, ge=0, le=1)
+    points: dict[str, PointCard] = {}
     n_positive: int = Field(ge=0)
     n_negative: int = Field(ge=0)
+
+    def at(self, name: str) -> PointCard | None:
+        """The operating point of that name, or the bundle's own; None where the target has none."""
+        if self.threshold is None:
+            return None
+        own = PointCard(threshold=self.threshold, sensitivity=self.sensitivity, specificity=self.specificity)
+        return self.points.get(name, own)
 
     @property
     def target(self) -> Target:

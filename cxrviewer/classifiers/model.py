@@ -21,6 +21,7 @@ class ServingModel:
     """Shared by all sessions; nothing on it changes after it is made.
 
     site_prevalence: share of pneumonia where the pictures come from, or None for that of the tune part.
+    operating_point: by which of a target's operating points it is called positive; "model": the bundle's own.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class ServingModel:
         engine: str = "auto",
         device: str = "auto",
         site_prevalence: float | None = None,
+        operating_point: str = "model",
     ) -> None:
         self.card: Card = bundle.card
         self.serving = ServingClassifier(
@@ -40,7 +42,7 @@ class ServingModel:
             device=device,
         )
         self.scope = Scope(bundle.card.scope, bundle.scope_tensors())
-        self._site_prevalence = site_prevalence
+        self._site_prevalence, self._operating_point = site_prevalence, operating_point
 
     def predict(self, radiograph: Radiograph) -> Prediction:
         """Scope, then one forward pass, then calibration. No score is computed out of scope."""
@@ -55,7 +57,7 @@ class ServingModel:
             output = self.serving.run(prepare(radiograph.presentation(), self.serving.spec))
         logits = [] if output is None else [float(logit) for logit in output.logits[0]]
         scores = tuple(
-            score(logit, target, self._prevalence(target))
+            score(logit, target, self._prevalence(target), self._operating_point)
             for logit, target in zip(logits, self.card.targets[: len(logits)], strict=True)
         )
         prediction = Prediction(

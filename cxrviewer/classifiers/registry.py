@@ -128,6 +128,7 @@ def open_model(model_id: str | None = None, settings: Settings | None = None) ->
         engine=settings.engine,
         device=settings.device,
         site_prevalence=settings.site_prevalence,
+        operating_point=settings.operating_point,
     )
 
 

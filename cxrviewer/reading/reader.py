@@ -283,5 +283,5 @@ def _failure(error: Exception) -> Failure:
 
 def variant_of(card: Card, settings: Settings) -> str:
     """What besides pixels and weights decides an answer: calibration and thresholds, prevalence, program."""
-    parts = [card.model_dump_json(), settings.site_prevalence, __version__]
+    parts = [card.model_dump_json(), settings.site_prevalence, settings.operating_point, __version__]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

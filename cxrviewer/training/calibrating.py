@@ -7,14 +7,14 @@ intercept stays free, since balanced losses shift every logit by the label's pre
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from cxrviewer.classifiers.card import TargetCard
+from cxrviewer.classifiers.card import PointCard, TargetCard
 from cxrviewer.classifiers.classifier import Target
 from cxrviewer.evaluation.operating import (
     MIN_POSITIVES,
@@ -113,9 +113,11 @@ def target_card(
     positives, negatives = int((labels == 1).sum()), int((labels == 0).sum())
     probabilities = platt.probabilities(logits)
     values: dict[str, float | None] = {}
+    points: dict[str, PointCard] = {}
     if positives >= MIN_POSITIVES and negatives >= MIN_POSITIVES:
         rule = f"best Youden index from sensitivity {sensitivity:.2f} on, tune part of {source}"
         values = _points(labels, probabilities, sensitivity)
+        points = _selectable(labels, probabilities)
     else:
         rule = f"none: the tune part of {source} has {positives} positives and {negatives} negatives"
     total = positives + negatives
@@ -129,8 +131,31 @@ def target_card(
         rule=rule,
         n_positive=positives,
         n_negative=negatives,
+        points=points,
         **values,
     )
+
+
+SELECTABLE: dict[str, Callable[[Floats, Floats], float | None]] = {
+    "sensitivity-0.90": lambda labels, scores: threshold_at_sensitivity(labels, scores, 0.90),
+    "sensitivity-0.95": lambda labels, scores: threshold_at_sensitivity(labels, scores, 0.95),
+    "specificity-0.90": lambda labels, scores: threshold_at_specificity(labels, scores, 0.90),
+    "specificity-0.95": lambda labels, scores: threshold_at_specificity(labels, scores, 0.95),
+    "youden": lambda labels, scores: threshold_from_sensitivity(labels, scores, 0.0),
+}
+"""The operating points that go with a bundle beside its own, by the names of `CXR_OPERATING_POINT`."""
+
+
+def _selectable(labels: Floats, probabilities: NDArray[np.float64]) -> dict[str, PointCard]:
+    found: dict[str, PointCard] = {}
+    for name, choose in SELECTABLE.items():
+        threshold = choose(labels, probabilities)
+        if threshold is not None:
+            given = at_threshold(labels, probabilities, threshold)
+            found[name] = PointCard(
+                threshold=min(threshold, 1.0), sensitivity=given.sensitivity, specificity=given.specificity
+            )
+    return found
 
 
 def _points(

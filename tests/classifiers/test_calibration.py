@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxrviewer.classifiers.calibration import band, log_odds, prior_shift, score, sigmoid
-from cxrviewer.classifiers.card import TargetCard
+from cxrviewer.classifiers.card import PointCard, TargetCard
 from cxrviewer.classifiers.prediction import Band
 from cxrviewer.labels import Head
 
@@ -41,6 +41,19 @@ def test_certainty_has_finite_log_odds() -> None:
 @given(st.floats(-15, 15))
 def test_the_one_undoes_the_other(x: float) -> None:
     assert log_odds(sigmoid(x)) == pytest.approx(x, abs=1e-5)
+
+
+def test_a_site_may_choose_another_operating_point() -> None:
+    """At probability 0.5: positive by the bundle's own 0.4, negative by the stricter 0.6, with that one's figures."""
+    strict = PointCard(threshold=0.6, sensitivity=0.8, specificity=0.95)
+    card = target(points={"specificity-0.95": strict}, sensitivity=0.9, specificity=0.7)
+    own, chosen = score(0.0, card), score(0.0, card, operating_point="specificity-0.95")
+    assert (own.positive, own.threshold, own.sensitivity) == (True, 0.4, 0.9)
+    assert (chosen.positive, chosen.threshold, chosen.sensitivity) == (False, 0.6, 0.8)
+    assert chosen.probability == own.probability
+    assert score(0.0, card, operating_point="youden") == own, "a bundle without that point keeps its own"
+    without = target(threshold=None, points={})
+    assert score(0.0, without, operating_point="youden").positive is None
 
 
 def test_no_prevalence_no_shift() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -9,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from cxrviewer.classifiers.classifier import Target
 from cxrviewer.evaluation.calibration_metrics import expected_calibration_error
 from cxrviewer.labels import Head
+from cxrviewer.settings import OperatingPoint
 from cxrviewer.training.calibrating import Platt, calibrate, calibrate_head, target_card
 
 RNG = np.random.default_rng(0)
@@ -92,6 +95,23 @@ def test_the_card_of_a_target() -> None:
     assert card.band_low is not None and card.band_high is not None
     assert card.band_low < card.threshold < card.band_high
     assert card.rule == "best Youden index from sensitivity 0.90 on, tune part of nih"
+
+
+def test_the_points_that_a_site_may_choose_keep_their_promise() -> None:
+    logits, labels = drawn(1.0, -1.0, 2000)
+    points = target_card(TARGET, Platt(1.0, -1.0), logits[:, 0], labels[:, 0], 0.9, "nih").points
+    assert set(points) == set(get_args(OperatingPoint)) - {"model"}
+    for name, point in points.items():
+        kind, _, share = name.partition("-")
+        if share:
+            given = getattr(point, kind)
+            assert float(share) <= given < float(share) + 0.005, name
+    best = points["youden"]
+    assert best.sensitivity is not None and best.specificity is not None
+    for point in points.values():
+        assert point.sensitivity is not None and point.specificity is not None
+        assert point.sensitivity + point.specificity <= best.sensitivity + best.specificity
+    assert not target_card(TARGET, Platt(), logits[:5, 0], labels[:5, 0], 0.9, "nih").points
 
 
 def test_nineteen_positives_get_no_operating_point() -> None:
