@@ -11,6 +11,7 @@ from types import FrameType
 
 from cxrviewer.errors import CancelledError, ConfigurationError, CxrError
 from cxrviewer.settings import get_settings
+from cxrviewer.training.beginning import beginning
 from cxrviewer.training.config import TrainingConfig, load_config
 from cxrviewer.training.fit import fit
 from cxrviewer.training.publishing import publish
@@ -40,7 +41,8 @@ def train(config: Path, run_dir: Path | None = None, resume: bool = False, tell:
 
     try:
         with _cancelled_by_signals(run), run.heartbeat():
-            fit(wanted, run, resume, _scaled(watch, 0.0, TRAINING_SHARE))
+            start = beginning(wanted, run, watch)
+            fit(wanted, run, resume, _scaled(watch, 0.0, TRAINING_SHARE), start)
             bundle = publish(wanted, run, run.path / "bundle", _scaled(watch, TRAINING_SHARE, 1.0))
     except BaseException as exc:
         # Whatever ends a run, interrupts included, must not leave it looking alive; it is raised again.

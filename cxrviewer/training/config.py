@@ -55,7 +55,8 @@ class Augmentation(_Frozen):
 class TrainingConfig(_Frozen):
     """Everything that decides what a run does. Sizes in pixels, rates a step, fractions in [0, 1].
 
-    start: a checkpoint of an earlier run whose averaged weights this one begins with ("": random ones).
+    start: what this run's weights begin with: a checkpoint (its averaged weights), or a recipe, which is then trained
+    first unless its finished run lies beside this one ("": random weights).
     serve_size: picture size of the finished network where another than the last stage's did better on tune (0: that).
     draws of a source and the stages' epochs decide the length; ema_decay 0 turns weight averaging off.
     auxiliary: labels learnt beside the heads; mask_weight > 0 adds the lung masks. sensitivity: what the operating

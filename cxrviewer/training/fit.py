@@ -8,14 +8,14 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
 
-from cxrviewer.datasets.splits import Part
-from cxrviewer.errors import ConfigurationError, NotFoundError, UnreadableError
+from cxrviewer.datasets.splits import Part, read_split
+from cxrviewer.errors import ConfigurationError, NotFoundError, SplitError, UnreadableError
 from cxrviewer.training.config import TrainingConfig
 from cxrviewer.training.feeder import Feeder
 from cxrviewer.training.lightning_module import ClassifierTraining
@@ -27,9 +27,16 @@ from cxrviewer.training.run_folder import RunFolder
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
 
-def fit(config: TrainingConfig, run: RunFolder, resume: bool = False, tell: Tell | None = None) -> Path:
+def fit(
+    config: TrainingConfig,
+    run: RunFolder,
+    resume: bool = False,
+    tell: Tell | None = None,
+    start: Path | None = None,
+) -> Path:
     """Train to the end and return the last checkpoint (averaged weights under `state_dict`).
 
+    start: the checkpoint whose weights a run that is not resumed begins with.
     Raises CxrError: label files, split, configuration, a loss that is no number, or a cancel.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # it greets and advises at INFO
@@ -38,8 +45,9 @@ def fit(config: TrainingConfig, run: RunFolder, resume: bool = False, tell: Tell
     material = gather(config, split if resume and split.is_file() else None)
     run.write_split(material.split)
     module = training_module(config, material)
-    if config.start and not resume:
-        start_from(module, Path(config.start))
+    if start is not None and not resume:
+        refuse_leak(material, start)
+        start_from(module, start)
     trainer = lightning.Trainer(
         max_epochs=config.epochs,
         accelerator="auto",
@@ -71,6 +79,20 @@ def training_module(config: TrainingConfig, material: Material) -> ClassifierTra
     )
 
 
+def refuse_leak(material: Material, checkpoint: Path) -> None:
+    """Raises SplitError where the weights to start from have learnt a picture that this run judges by."""
+    split = checkpoint.parent.parent / "split.csv"
+    if not split.is_file():
+        return
+    learnt = {(row.dataset, row.image) for row in read_split(split) if row.part is Part.TRAIN}
+    leaked = sum(row.part is not Part.TRAIN and (row.dataset, row.image) in learnt for row in material.split)
+    if leaked:
+        raise SplitError(
+            f"The weights to start from have learnt {leaked} pictures of this run's tune and report parts.",
+            "Use the earlier run's sources, fractions and split_seed.",
+        )
+
+
 def start_from(module: ClassifierTraining, checkpoint: Path) -> None:
     """Take over the classifier of an earlier run. Raises NotFoundError or ConfigurationError."""
     state = {k: v for k, v in load_state(checkpoint).items() if k.startswith("classifier.")}
@@ -82,17 +104,29 @@ def start_from(module: ClassifierTraining, checkpoint: Path) -> None:
     module.load_state_dict(state, strict=False)
 
 
+def epochs_in(checkpoint: Path) -> int:
+    """Finished epochs that a checkpoint holds; 0 where there is none. Raises UnreadableError."""
+    return int(_load(checkpoint)["epoch"]) + 1 if checkpoint.is_file() else 0
+
+
 def load_state(checkpoint: Path) -> dict[str, torch.Tensor]:
     """The (averaged) weights of a checkpoint: tensors only, no code. Raises NotFoundError or UnreadableError."""
     if not checkpoint.is_file():
         raise NotFoundError("The run has no checkpoint yet.", "Let it finish an epoch first.")
+    state: dict[str, torch.Tensor] = _load(checkpoint)["state_dict"]
+    return state
+
+
+def _load(checkpoint: Path) -> dict[str, Any]:
     try:
-        state: dict[str, torch.Tensor] = torch.load(checkpoint, "cpu", weights_only=True)["state_dict"]
-    except (pickle.UnpicklingError, RuntimeError, KeyError, EOFError) as exc:
+        content: dict[str, Any] = torch.load(checkpoint, "cpu", weights_only=True)
+        if not {"state_dict", "epoch"} <= content.keys():
+            raise KeyError
+    except (pickle.UnpicklingError, RuntimeError, KeyError, AttributeError, EOFError) as exc:
         raise UnreadableError(
             "The checkpoint is damaged.", "Resume from another one, or start again."
         ) from exc
-    return state
+    return content
 
 
 @contextmanager

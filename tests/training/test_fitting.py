@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from cxrviewer.errors import CancelledError, ConfigurationError, SplitError, UnreadableError
+from cxrviewer.training.beginning import beginning
 from cxrviewer.training.config import Source, Stage, TrainingConfig
-from cxrviewer.training.fit import fit, load_state
+from cxrviewer.training.fit import epochs_in, fit, load_state
 from cxrviewer.training.run_folder import RunFolder
 
 Build = Callable[..., TrainingConfig]
@@ -110,10 +111,8 @@ def test_a_loss_that_is_no_number_stops_the_run(tiny_config: Build, tmp_path: Pa
 
 def test_a_run_can_start_from_another_ones_weights(tiny_config: Build, tmp_path: Path) -> None:
     first = fit(tiny_config(stages=(Stage(size=32, epochs=2),)), RunFolder(tmp_path / "first"))
-    config = tiny_config(
-        start=str(first), learning_rate=1e-12, weight_decay=0, stages=(Stage(size=32, epochs=1),)
-    )
-    second = load_state(fit(config, RunFolder(tmp_path / "second")))
+    config = tiny_config(learning_rate=1e-12, weight_decay=0, stages=(Stage(size=32, epochs=1),))
+    second = load_state(fit(config, RunFolder(tmp_path / "second"), start=first))
     for name, tensor in load_state(first).items():
         if name.startswith("classifier.heads"):
             torch.testing.assert_close(second[name], tensor, atol=1e-6, rtol=0)
@@ -123,9 +122,54 @@ def test_starting_from_another_network_is_refused(tiny_config: Build, tmp_path: 
     first = fit(tiny_config(stages=(Stage(size=32, epochs=1),)), RunFolder(tmp_path / "first"))
     with pytest.raises(ConfigurationError, match="another network"):
         fit(
-            tiny_config(start=str(first), vocabulary="chexpert-14", backbone="resnet18"),
+            tiny_config(vocabulary="chexpert-14", backbone="resnet18"),
             RunFolder(tmp_path / "second"),
+            start=first,
         )
+
+
+def test_weights_that_have_seen_what_judges_them_are_refused(tiny_config: Build, tmp_path: Path) -> None:
+    first = fit(tiny_config(stages=(Stage(size=32, epochs=1),)), RunFolder(tmp_path / "first"))
+    with pytest.raises(SplitError, match=r"have learnt \d+ pictures of this run's tune and report"):
+        fit(tiny_config(split_seed=2), RunFolder(tmp_path / "second"), start=first)
+
+
+def test_a_recipe_to_start_from_is_trained_once(tiny_config: Build, tmp_path: Path) -> None:
+    """The first run is broken off, then finished by the second's wish, and left alone from then on."""
+    stages = (Stage(size=32, epochs=2),)
+    recipe = tmp_path / "first.json"
+    recipe.write_text(tiny_config(id="first", stages=stages).model_dump_json())
+    wanted = tiny_config(id="second", start=str(recipe))
+    told: list[str] = []
+
+    def break_off(share: float, words: str) -> None:
+        told.append(words)
+        if share > 0.5:
+            raise _StopAfter
+
+    with pytest.raises(_StopAfter):
+        fit(tiny_config(id="first", stages=stages), RunFolder(tmp_path / "first"), tell=break_off)
+    assert epochs_in(RunFolder(tmp_path / "first").checkpoint) == 1
+    run = RunFolder(tmp_path / "second")
+    found = beginning(wanted, run, lambda _, words: told.append(words))
+    assert found == RunFolder(tmp_path / "first").checkpoint and epochs_in(found) == 2
+    assert "first first" in told[-1]
+    made = found.stat().st_mtime_ns
+    assert beginning(wanted, run, lambda _, words: pytest.fail(words)) == found
+    assert found.stat().st_mtime_ns == made
+
+
+def test_what_a_run_starts_from_is_checked(tiny_config: Build, tmp_path: Path) -> None:
+    run, recipe = RunFolder(tmp_path / "run"), tmp_path / "first.json"
+    assert beginning(tiny_config(), run, lambda *_: None) is None
+    assert beginning(tiny_config(start="a.ckpt"), run, lambda *_: None) == Path("a.ckpt")
+    recipe.write_text(tiny_config(id="run").model_dump_json())
+    with pytest.raises(ConfigurationError, match="starts from itself"):
+        beginning(tiny_config(id="run", start=str(recipe)), run, lambda *_: None)
+    recipe.write_text(tiny_config(id="first").model_dump_json())
+    RunFolder(tmp_path / "first").write_config(tiny_config(id="first", seed=9))
+    with pytest.raises(ConfigurationError, match="another configuration"):
+        beginning(tiny_config(start=str(recipe)), run, lambda *_: None)
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:

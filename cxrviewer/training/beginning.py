@@ -1,0 +1,46 @@
+"""What a run begins with: nothing, a checkpoint, or another recipe that is trained first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cxrviewer.errors import ConfigurationError
+from cxrviewer.training.config import TrainingConfig, load_config
+from cxrviewer.training.fit import epochs_in, fit
+from cxrviewer.training.reporter import Tell
+from cxrviewer.training.run_folder import RunFolder
+
+
+def beginning(config: TrainingConfig, run: RunFolder, tell: Tell) -> Path | None:
+    """The checkpoint that a run starts from; None for random weights.
+
+    A recipe (`.json`) has its run folder beside this one, under its own id: a finished one is used as it is, a
+    broken one goes on. Of its bundle nothing is made: only its weights are wanted. Raises CxrError.
+    """
+    if not config.start:
+        return None
+    path = Path(config.start)
+    if path.suffix != ".json":
+        return path
+    earlier = load_config(path)
+    folder = run.path.parent / earlier.id
+    if folder == run.path:
+        raise ConfigurationError("The recipe starts from itself.", "Name another recipe under start.")
+    first = RunFolder(folder)
+    begun = folder / "config.json"
+    if begun.is_file() and load_config(begun) != earlier:
+        raise ConfigurationError(
+            f"The run {earlier.id} that this one starts from was made by another configuration.",
+            "Give one of the two recipes another id, or move the older run away.",
+        )
+    if epochs_in(first.checkpoint) < earlier.epochs:
+        first.write_config(earlier)
+        resume = first.checkpoint.is_file()
+        fit(
+            earlier,
+            first,
+            resume,
+            lambda share, words: tell(0.0, f"{earlier.id} first, {share:.0%}: {words}"),
+            None if resume else beginning(earlier, first, tell),
+        )
+    return first.checkpoint
