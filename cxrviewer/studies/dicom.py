@@ -34,7 +34,6 @@ BURNED_IN_WARNING: Final = (
 COLOUR_WARNING: Final = "A colour picture: its luminance is shown."
 
 NOT_A_PICTURE: Final[dict[str, str]] = {
-    uid.MediaStorageDirectoryStorage: "a DICOMDIR: open the folder that it lies in",
     uid.SegmentationStorage: "a segmentation",
     uid.ParametricMapStorage: "a parametric map",
     uid.RTDoseStorage: "a dose distribution",
@@ -59,6 +58,7 @@ NOT_A_PICTURE_MODALITY: Final = frozenset(
 def read_dicom(data: bytes, frame: int, digest: str) -> Radiograph:
     """Decode frame `frame` (from 1) of a DICOM file. `digest` is sha256 of the file as received.
 
+    Pixels that nothing rescales stay whole numbers, see `opening.decode`.
     Raises UnreadableError, UnsupportedError, TooLargeError, NotFoundError. Exceptions of pydicom itself pass
     through; `opening.decode` turns them into UnreadableError.
     """
@@ -82,15 +82,14 @@ def read_dicom(data: bytes, frame: int, digest: str) -> Radiograph:
         padding = grayscale.padding_mask(stored, dataset, layout)
         pixels = grayscale.modality_values(stored, dataset, layout, groups)
         presets = grayscale.windows(groups)
-        signed = layout.signed or float(pixels.min()) < 0
-        voi = grayscale.voi_lut(dataset, groups, signed) or next(iter(presets), None)
+        voi = grayscale.voi_lut(dataset, groups, layout.signed, pixels) or next(iter(presets), None)
     else:
         warnings.append(COLOUR_WARNING)
         pixels, voi = _colour(decoded, layout)
-    if not bool(np.isfinite(pixels).all()):
+    if pixels.dtype.kind == "f" and not bool(np.isfinite(pixels).all()):
         raise UnreadableError("The rescaled pixels are not finite numbers.", "Export the image again.")
     return Radiograph(
-        pixels=np.ascontiguousarray(pixels, np.float32),
+        pixels=np.ascontiguousarray(pixels),
         digest=digest,
         metadata=described,
         voi=voi,
@@ -118,6 +117,10 @@ def read_header(anatomy: Anatomy) -> Dataset:
 
 def _refuse_other_objects(dataset: Dataset, anatomy: Anatomy) -> None:
     """UnsupportedError for what is no picture by its class, UnreadableError for a picture without pixels."""
+    if "DirectoryRecordSequence" in dataset:
+        raise UnsupportedError(
+            "The file is a DICOMDIR, a list of pictures.", "Open the folder that it lies in."
+        )
     modality = (header.text(dataset, "Modality") or "").upper()
     sop_class = uid.UID(header.text(dataset, "SOPClassUID") or "")
     name = NOT_A_PICTURE.get(sop_class)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,6 +19,8 @@ from pydicom.uid import UID
 
 from cxrviewer.errors import NotFoundError, UnreadableError, UnsupportedError
 from cxrviewer.studies.codestream import Codestream, inspect_codestream
+from cxrviewer.studies.damage import decode_jpeg_8bit, heeding_complaints, heeding_surplus
+from cxrviewer.studies.extended_jpeg import decode_extended
 from cxrviewer.studies.limits import MAX_FRAMES, check_pixels
 from cxrviewer.studies.structure import Anatomy
 
@@ -32,7 +36,7 @@ NATIVE: Final = frozenset(
 PLUGINS: Final[dict[UID, str]] = {
     uid.RLELossless: "pydicom",
     uid.JPEGBaseline8Bit: "pillow",
-    uid.JPEGExtended12Bit: "pillow",  # of 8 bits; 12 bits go to GDCM, see _decode_extended
+    uid.JPEGExtended12Bit: "pillow",  # of 8 bits; 12 bits go to GDCM, see extended_jpeg.py
     uid.JPEGLossless: "gdcm",
     uid.JPEGLosslessSV1: "gdcm",
     uid.JPEGLSLossless: "gdcm",
@@ -52,6 +56,15 @@ LOSSY: Final = frozenset(
 
 GREY: Final = frozenset({"MONOCHROME1", "MONOCHROME2"})
 COLOUR: Final = frozenset({"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR"})
+
+_DCT: Final = frozenset({0xC0, 0xC1, 0xC2})
+"""Frame markers of baseline, extended and progressive Huffman JPEG (T.81 table B.1)."""
+
+_HEEDING: Final[dict[str, Callable[[], AbstractContextManager[None]]]] = {
+    "gdcm": heeding_complaints,
+    "pydicom": heeding_surplus,
+}
+"""Plugin -> what listens to it. The others fail by themselves or say nothing."""
 
 _DECODER_FAULTS: Final = (RuntimeError, ValueError, NotImplementedError, OSError, AttributeError, KeyError,
                           IndexError, EOFError, TypeError, ArithmeticError)  # fmt: skip
@@ -167,9 +180,11 @@ def decode_frame(dataset: Dataset, anatomy: Anatomy, layout: PixelFormat, frame:
                 f"{layout.frame_bytes * layout.frames:,} were stated.", "Export the image again."
             )  # fmt: skip
         # A view on this frame alone: the other frames are never copied.
-        offset = first + (frame - 1) * layout.frame_bytes
-        source: bytes | memoryview = memoryview(anatomy.data)[offset : offset + layout.frame_bytes]
-        array, photometric = _run(syntax, source, layout, anatomy.pixel_vr, "")
+        source, vr = memoryview(anatomy.data)[first:behind], anatomy.pixel_vr
+        if layout.allocated == 8 and vr == "OW" and not anatomy.little:
+            source, vr = _swapped(source), "OB"
+        offset = (frame - 1) * layout.frame_bytes
+        array, photometric = _run(syntax, source[offset : offset + layout.frame_bytes], layout, vr, "")
     elif syntax in PLUGINS:
         array, photometric = _decode_encapsulated(dataset, anatomy, layout, frame)
     else:
@@ -181,6 +196,11 @@ def decode_frame(dataset: Dataset, anatomy: Anatomy, layout: PixelFormat, frame:
     if photometric == "PALETTE COLOR":
         array, photometric = apply_color_lut(array, dataset)[..., :3], "RGB"
     return StoredFrame(array, photometric)
+
+
+def _swapped(source: memoryview) -> memoryview:
+    """Bytes that were written as big-endian words, in order (PS3.5 8.1.1); a frame may start inside a word."""
+    return memoryview(np.frombuffer(source[: len(source) // 2 * 2], "<u2").byteswap().tobytes())
 
 
 def _name(syntax: UID) -> str:
@@ -206,8 +226,15 @@ def _decode_encapsulated(
         header = inspect_codestream(stream)
         _compare(header, layout)
         if header.precision > 8 and header.frame_marker == 0xC1:
-            return _decode_extended(stream, layout), layout.photometric
-    return _run(syntax, _encapsulated(stream), layout, "OB", PLUGINS[syntax])
+            with heeding_complaints():
+                return decode_extended(stream, layout), layout.photometric
+        if header.precision == 8 and header.frame_marker in _DCT:
+            grey = decode_jpeg_8bit(stream, colour=False)  # of colour only to hear whether it is whole
+            if layout.samples == 1:
+                return grey, layout.photometric
+    plugin = PLUGINS[syntax]
+    with _HEEDING.get(plugin, nullcontext)():
+        return _run(syntax, _encapsulated(stream), layout, "OB", plugin)
 
 
 def _encapsulated(stream: bytes) -> bytes:
@@ -255,33 +282,3 @@ def _run(
     except _DECODER_FAULTS as error:
         raise UnreadableError(f"The pixels ({_name(syntax)}) could not be decoded.", _EXPORT) from error
     return array, str(properties["photometric_interpretation"])
-
-
-def _decode_extended(stream: bytes, layout: PixelFormat) -> NDArray[Any]:
-    """JPEG Extended of 12 bits (T.81, process 4) through GDCM's own libjpeg of 12 bits.
-
-    pydicom declines the pair; the values agree with libjpeg-turbo's 12-bit decoder to the last bit.
-    """
-    import gdcm
-
-    if layout.samples != 1 or layout.signed or layout.allocated != 16:
-        raise UnsupportedError("JPEG Extended of 12 bits is read for unsigned grey pictures alone.", _EXPORT)
-    fragment = gdcm.Fragment()
-    fragment.SetByteStringValue(stream)
-    fragments = gdcm.SequenceOfFragments.New()
-    fragments.AddFragment(fragment)
-    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
-    element.SetValue(fragments.__ref__())
-    image = gdcm.Image()
-    image.SetNumberOfDimensions(2)
-    image.SetDimensions((layout.columns, layout.rows, 1))
-    image.SetDataElement(element)
-    grey = gdcm.PhotometricInterpretation.GetPIType("MONOCHROME2")
-    image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(grey))
-    image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(str(uid.JPEGExtended12Bit))))
-    image.SetPixelFormat(gdcm.PixelFormat(1, 16, 12, 11, 0))
-    # GDCM hands bytes over as text with surrogate escapes.
-    values = image.GetBuffer().encode("utf-8", "surrogateescape")
-    if len(values) != layout.frame_bytes:
-        raise UnreadableError("The pixels (JPEG Extended) could not be decoded.", _EXPORT)
-    return np.frombuffer(values, "<u2").reshape(layout.rows, layout.columns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -144,6 +145,33 @@ def test_each_frame_is_its_own(syntax: uid.UID) -> None:
 def test_odd_sizes_of_8_bits_in_many_frames() -> None:
     pixels = np.stack([files.ramp(5, 7, 200), files.ramp(5, 7, 100)]).astype(np.uint8)
     np.testing.assert_array_equal(decode(files.encode(files.dataset(pixels)), 2).pixels, pixels[1])
+
+
+@pytest.mark.parametrize("frame", [1, 2])
+def test_big_endian_words_hold_bytes_in_swapped_pairs(frame: int) -> None:
+    """PS3.5 8.1.1: 8-bit pixels as OW. The frames are odd, so the second one starts inside a word."""
+    pixels = np.stack([files.ramp(5, 5, 200), files.ramp(5, 5, 90)]).astype(np.uint8)
+    made = files.dataset(pixels)
+    made.PixelData = np.frombuffer(pixels.tobytes(), "<u2").byteswap().tobytes()
+    made["PixelData"].VR = "OW"
+    made.file_meta.TransferSyntaxUID = uid.ExplicitVRBigEndian
+    opened = decode(files.encode(made, uid.ExplicitVRBigEndian), frame)
+    np.testing.assert_array_equal(opened.pixels, pixels[frame - 1])
+
+
+def test_a_published_colour_picture_of_odd_size_in_big_endian() -> None:
+    path = get_testdata_file("SC_rgb_small_odd_big_endian.dcm", download=False)
+    other = get_testdata_file("SC_rgb_small_odd.dcm", download=False)
+    assert path and other
+    big, little = (decode(Path(name).read_bytes()) for name in (path, other))
+    np.testing.assert_array_equal(big.pixels, little.pixels)
+
+
+def test_a_dicomdir_where_a_picture_was_expected_is_named() -> None:
+    path = get_testdata_file("DICOMDIR", download=False)
+    assert path
+    with pytest.raises(UnsupportedError, match=r"DICOMDIR.*Open the folder"):
+        decode(Path(path).read_bytes())
 
 
 @pytest.mark.parametrize(

@@ -50,15 +50,6 @@ def test_every_png_mode_gives_its_luminance(mode: str) -> None:
     np.testing.assert_array_equal(decode(saved(grey.convert(mode), "PNG")).pixels, [[0, 255], [255, 0]])
 
 
-def test_colour_of_16_bits_is_read_with_a_warning() -> None:
-    rows = b"".join(b"\0" + struct.pack(">3H", 0x8000, 0x8000, 0x8000) * 2 for _ in range(2))
-    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 2, 16, 2, 0, 0, 0))
-    data += chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    opened = decode(data)
-    np.testing.assert_array_equal(opened.pixels, np.full((2, 2), 128))
-    assert "upper 8" in opened.warnings[0]
-
-
 def test_jpeg_grey_and_colour() -> None:
     pixels = np.tile(np.arange(0, 256, 4, dtype=np.uint8), (32, 1))
     for picture in (pixels, np.repeat(pixels[..., None], 3, 2)):
