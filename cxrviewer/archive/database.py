@@ -19,6 +19,7 @@ import sqlalchemy
 from sqlalchemy import event, exc, select
 from sqlalchemy.orm import Session
 
+from cxrviewer.archive.migrating import migrate
 from cxrviewer.archive.tables import SCHEMA_VERSION, Base, SchemaRecord
 from cxrviewer.errors import ArchiveError
 from cxrviewer.logs import get_logger
@@ -122,15 +123,21 @@ class Database:
         with self._writer.connect() as connection:
             Base.metadata.create_all(connection)
             version = connection.scalar(select(SchemaRecord.version))
+            known = True
             if version is None:
                 connection.execute(sqlalchemy.insert(SchemaRecord).values(version=SCHEMA_VERSION))
-            connection.commit()
-        if version is not None and version != SCHEMA_VERSION:
+            else:
+                known = migrate(connection, version)
+            if known:
+                connection.commit()
+        if not known:
             self.close()
             raise ArchiveError(
-                f"The study store has version {version}; this program reads version {SCHEMA_VERSION}.",
+                f"The study store has version {version}; this program reads versions up to {SCHEMA_VERSION}.",
                 "Use the program's version that wrote it, or choose another folder with CXR_DATA_DIR.",
             )
+        if version not in (None, SCHEMA_VERSION):
+            get_logger().info("archive.migrated", before=version, now=SCHEMA_VERSION)
 
 
 def _engine(path: Path) -> sqlalchemy.Engine:
