@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import uid
+from support import dicom_files as files
 
 from cxrviewer.classifiers.model import ServingModel
 from cxrviewer.classifiers.registry import open_model, verify
@@ -15,7 +17,7 @@ from cxrviewer.datasets.splits import Part, check, read_split
 from cxrviewer.evaluation.ranking import auroc
 from cxrviewer.labels import NIH_14, Head
 from cxrviewer.settings import Settings
-from cxrviewer.studies.opening import open_path
+from cxrviewer.studies.opening import decode, open_path
 from cxrviewer.studies.phantoms import make_phantom, phantom_dicom, phantom_png
 
 MODEL = "densenet121-cxr-1"
@@ -72,6 +74,56 @@ def test_a_phantom_gets_fifteen_scores_whatever_it_is_written_as(model: ServingM
     assert all(answer.scope.in_scope and len(answer.scores) == 15 for answer in answers)
     one, other = ([score.probability for score in answer.scores] for answer in answers)
     assert one == pytest.approx(other, abs=1e-6)
+
+
+def chances(model: ServingModel, data: bytes) -> np.ndarray:
+    """All fifteen probabilities, in the card's order."""
+    answer = model.predict(decode(data))
+    assert answer.scope.in_scope
+    by_name = {score.target.name: score.probability for score in answer.scores}
+    return np.array([by_name[target.name] for target in model.serving.targets])
+
+
+LOSSY = {
+    "baseline": lambda small, _: files.encapsulated(
+        files.dataset(small, WindowCenter=128, WindowWidth=256),
+        uid.JPEGBaseline8Bit,
+        [files.jpeg(small, 75)],
+    ),
+    "extended": lambda small, _: files.encapsulated(
+        files.dataset(small, WindowCenter=128, WindowWidth=256),
+        uid.JPEGExtended12Bit,
+        [files.jpeg(small, 75)],
+    ),
+    "near-lossless": lambda _, deep: files.encode(
+        files.dataset(deep // 32 * 32, BitsStored=12, WindowCenter=2048, WindowWidth=4096),
+        uid.JPEGLSNearLossless,
+    ),
+    "jpeg2000": lambda _, deep: files.encode(
+        files.dataset(deep, BitsStored=12, WindowCenter=2048, WindowWidth=4096), uid.JPEG2000
+    ),
+    "jpeg": lambda small, _: files.jpeg(small, 75),
+}
+"""Clinical losses: JPEG of quality 75 (14:1), JPEG 2000 of 20:1, near-lossless to a 128th of the range. No encoder
+for 12 bits or lossy HTJ2K is at hand."""
+
+
+@pytest.mark.parametrize("seed", [3, 7])
+@pytest.mark.parametrize("syntax", LOSSY)
+def test_a_lossy_encoding_moves_no_probability_by_more_than_two_hundredths(
+    model: ServingModel, seed: int, syntax: str
+) -> None:
+    """G5. Phantoms: a figure on them proves plumbing only."""
+    white = make_phantom(seed, size=768)
+    shown = decode(phantom_dicom(white)).presentation()
+    deep, small = np.rint(shown * 4095).astype(np.uint16), np.rint(shown * 255).astype(np.uint8)
+    whole = chances(
+        model, files.encode(files.dataset(deep, BitsStored=12, WindowCenter=2048, WindowWidth=4096))
+    )
+    assert np.abs(chances(model, LOSSY[syntax](small, deep)) - whole).max() <= 0.02
+    # The same measure does see a picture that is another one: its mirror image.
+    mirrored = files.dataset(small[:, ::-1].copy(), WindowCenter=128, WindowWidth=256)
+    assert np.abs(chances(model, files.encode(mirrored)) - whole).max() > 0.02
 
 
 def test_a_picture_without_a_header_is_answered_too(model: ServingModel, tmp_path: Path) -> None:

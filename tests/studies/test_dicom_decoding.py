@@ -117,6 +117,32 @@ def test_a_grey_picture_stored_as_colour_jpeg_keeps_its_grey() -> None:
         assert np.abs(opened.pixels - grey).max() <= 3
 
 
+def test_one_picture_is_the_same_in_every_photometric_interpretation() -> None:
+    """G5: the network's picture of grey values is one, whatever they are written as; never inverted, never mirrored."""
+    grey = files.ramp(24, 30, 255).astype(np.uint8)
+    window = {"WindowCenter": 127.5, "WindowWidth": 255, "VOILUTFunction": "LINEAR_EXACT"}
+    rgb = np.repeat(grey[..., None], 3, 2)
+    ybr = np.stack([grey, np.full_like(grey, 128), np.full_like(grey, 128)], -1)
+    palette = files.dataset(255 - grey, PhotometricInterpretation="PALETTE COLOR")
+    table = np.arange(255, -1, -1).astype("<u2") * 257
+    for name in ("Red", "Green", "Blue"):
+        setattr(palette, f"{name}PaletteColorLookupTableDescriptor", [256, 0, 16])
+        setattr(palette, f"{name}PaletteColorLookupTableData", table.tobytes())
+    written = {
+        "MONOCHROME2": files.dataset(grey, **window),
+        "MONOCHROME1": files.dataset(255 - grey, PhotometricInterpretation="MONOCHROME1", **window),
+        "INVERSE": files.dataset(255 - grey, PresentationLUTShape="INVERSE", **window),
+        "RGB": files.dataset(rgb),
+        "YBR_FULL": files.dataset(ybr, PhotometricInterpretation="YBR_FULL"),
+        "PALETTE COLOR": palette,
+    }
+    expected = grey / np.float32(255)
+    for name, made in written.items():
+        shown = decode(files.encode(made)).presentation()
+        np.testing.assert_allclose(shown, expected, atol=1e-6, err_msg=name)
+    np.testing.assert_allclose(decode(files.png(grey)).presentation(), expected, atol=1e-6)
+
+
 def test_a_palette_is_looked_up() -> None:
     index = np.arange(4, dtype=np.uint8).reshape(2, 2)
     made = files.dataset(index, PhotometricInterpretation="PALETTE COLOR")

@@ -82,6 +82,8 @@ def encode(made: Dataset, syntax: UID = uid.ExplicitVRLittleEndian) -> bytes:
     if syntax == uid.ExplicitVRBigEndian and made.BitsAllocated == 16:
         made.PixelData = np.frombuffer(made.PixelData, "<u2").astype(">u2").tobytes()
         made["PixelData"].VR = "OW"
+    if syntax == uid.JPEG2000 and not made.file_meta.TransferSyntaxUID.is_compressed:
+        made.compress(syntax, j2k_cr=[20], generate_instance_uid=False)
     if syntax in BY_PYDICOM:
         made.compress(syntax, generate_instance_uid=False)
     made.file_meta.TransferSyntaxUID = syntax
