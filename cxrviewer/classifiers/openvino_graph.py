@@ -21,7 +21,7 @@ from torch import nn
 Node = Any
 """A value of OpenVINO's graph; the package states no types."""
 Shape = tuple[int, int, int]
-"""Channels, height and width of a picture; the batch stays open."""
+"""Channels, height and width of a picture; the batch stays open until the model is reshaped."""
 
 
 class UnknownOperationError(Exception):
@@ -120,9 +120,26 @@ def _max_pool(layer: nn.MaxPool2d, picture: Node) -> Node:
 def _average_pool(layer: nn.AvgPool2d, picture: Node) -> Node:
     if layer.ceil_mode or _pair(layer.padding) != [0, 0] or layer.divisor_override is not None:
         raise UnknownOperationError("average pooling with padding or a divisor of its own")
-    return ops.avg_pool(
-        picture, _pair(layer.stride), [0, 0], [0, 0], _pair(layer.kernel_size), True, "floor", "explicit"
-    )
+    size, stride = _pair(layer.kernel_size), _pair(layer.stride)
+
+    def pooled(value: Node) -> Node:
+        return ops.avg_pool(value, stride, [0, 0], [0, 0], size, True, "floor", "explicit")
+
+    if not _mixes_channels_only(picture):
+        return pooled(picture)
+    # Both are linear and the convolution never looks beside its pixel, so the order is free: pooled first, it has
+    # a quarter of the pixels (a DenseNet's transitions are a tenth of its work).
+    before, weights = (picture.input_value(number) for number in range(2))
+    return ops.convolution(pooled(before), weights, [1, 1], [0, 0], [0, 0], [1, 1])
+
+
+def _mixes_channels_only(value: Node) -> bool:
+    """True for a 1 x 1 convolution of stride 1 without a bias."""
+    if value.get_type_name() != "Convolution":
+        return False
+    how = value.get_attributes()
+    pads = [*how["pads_begin"], *how["pads_end"]]
+    return list(value.input_value(1).get_shape())[2:] == list(how["strides"]) == [1, 1] and not any(pads)
 
 
 def _same(_layer: nn.Module, value: Node) -> Node:

@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.functional import conv2d
-from torchvision.models.densenet import _DenseBlock, _DenseLayer, _Transition
 
 from cxrviewer.classifiers.classifier import Classifier
+from cxrviewer.classifiers.densenet import DenseBlock, DenseLayer, Transition
 
 Network = Callable[[torch.Tensor], torch.Tensor]
 """(N, C, S, S) -> (N, K) logits."""
@@ -77,7 +77,7 @@ def _convolution_back(
 class _Layer:
     """One dense layer: norm, ReLU, 1 x 1, norm, ReLU, 3 x 3. The second norm is folded into the 1 x 1."""
 
-    def __init__(self, layer: _DenseLayer) -> None:
+    def __init__(self, layer: DenseLayer) -> None:
         self.first, second = _Affine.of(layer.norm1), _Affine.of(layer.norm2)
         narrow = layer.conv1.weight * second.scale.transpose(0, 1)
         self.narrow, self.shift = narrow.contiguous(memory_format=torch.channels_last), second.shift.flatten()
@@ -157,7 +157,7 @@ def lean(network: Classifier) -> Network:
     For a network in evaluation mode whose weights stay as they are while the answer is in use.
     """
     parts = dict(network.backbone.named_children())
-    if not any(isinstance(part, _DenseBlock) for part in parts.values()):
+    if not any(isinstance(part, DenseBlock) for part in parts.values()):
         return network
     with torch.no_grad():
         steps = [step for name in parts for step in _steps(name, parts)]
@@ -172,13 +172,14 @@ def lean(network: Classifier) -> Network:
 
 
 def _steps(name: str, parts: dict[str, nn.Module]) -> list[Network]:
-    """What one child of torchvision's DenseNet features becomes."""
+    """What one child of a DenseNet's features becomes."""
     part = parts[name]
-    if isinstance(part, _DenseBlock):
+    if isinstance(part, DenseBlock):
         layers = [_Layer(layer) for layer in part.values()]
         return [lambda maps: _Block.apply(maps, layers)]
-    if isinstance(part, _Transition):
-        return [_rectify(part.norm), part.conv, part.pool]
+    if isinstance(part, Transition):
+        # Pooled first, the 1 x 1 convolution has a quarter of the pixels; both are linear, so the order is free.
+        return [_rectify(part.norm), part.pool, part.conv]
     if isinstance(part, nn.BatchNorm2d):
         return [_rectify(part)]
     # Its ReLU was taken with the batch norm before it.
