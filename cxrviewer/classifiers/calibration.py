@@ -51,6 +51,15 @@ def _shifted(probability: float, shift: float) -> float:
     return probability if not shift else sigmoid(log_odds(probability) + shift)
 
 
+def band_limits(card: TargetCard, site_prevalence: float | None = None) -> tuple[float, float] | None:
+    """Where low ends and high begins on the probability that `score` gives; None where there are no bands."""
+    low, high = card.band_low, card.band_high
+    if low is None or high is None or low > high:
+        return None
+    shift = prior_shift(site_prevalence, card)
+    return _shifted(low, shift), _shifted(high, shift)
+
+
 def band(probability: float, low: float | None, high: float | None) -> Band | None:
     """Low below `low`, high from `high` on, unsure between; None where there are no bands or they cross."""
     if low is None or high is None or low > high:

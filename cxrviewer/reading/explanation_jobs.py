@@ -44,6 +44,17 @@ class ExplanationJobs:
         """The job of this key, if there is one."""
         return self._jobs.get(key)
 
+    def known(
+        self, radiograph: Radiograph, target: str | Target, method: str, options: Options | None = None
+    ) -> bool:
+        """True where this map is there or in the making, so that submitting it begins nothing."""
+        key = self._reader.key(radiograph, target, method, options)
+        job = self._jobs.get(key)
+        if job is not None and not job.unwanted:
+            return True
+        archive = self._reader.archive
+        return archive is not None and archive.explanation(key) is not None
+
     def cancel(self, key: ExplanationKey, owner: str = "") -> None:
         """`owner` no longer wants this map; it stops when nobody does."""
         self._jobs.cancel(key, owner)

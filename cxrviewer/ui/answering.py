@@ -24,8 +24,9 @@ def answer(radiograph: Radiograph, state: ViewerState) -> Prediction | None:
     if job.result is None:
         _failed(job, radiograph)
         return None
-    shell.heading("Findings")
-    if job.result.scope.in_scope:
+    in_scope = job.result.scope.in_scope
+    shell.heading("Findings", "in scope" if in_scope else "")
+    if in_scope:
         findings.show_findings(job.result, state)
     else:
         findings.out_of_scope(job.result)
@@ -48,7 +49,7 @@ def _failed(job: Job[Prediction], radiograph: Radiograph) -> None:
     shell.heading("Findings")
     failure = job.failure
     if failure is not None and failure.kind == "no-model":
-        shell.note(words.NO_MODEL, failure.message)
+        shell.note(words.NO_MODEL, words.GET_A_MODEL)
     elif failure is not None:
         shell.note("No score is given.", failure.message, kind="error")
     if st.button("Try again"):

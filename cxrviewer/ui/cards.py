@@ -33,9 +33,7 @@ _NUMBERS = {
 def show_models(models: Sequence[ModelInfo]) -> None:
     """The list, and the card of the chosen one, at first the serving one's."""
     if not models:
-        shell.note(
-            "No model is installed.", "Put a bundle into the models folder, or train one: see the README."
-        )
+        shell.note("No model is installed.", words.GET_A_MODEL)
         return
     first = next((model.id for model in models if model.serving), models[0].id)
     chosen = st.session_state.get("model") or first

@@ -31,6 +31,7 @@ def drop_zone(state: ViewerState, *, large: bool) -> None:
             ):
                 given += _folder(state)
                 _demonstration(state)
+            shell.intended_use()
         else:
             given += _folder(state)
     if given and not busy(state):
@@ -98,12 +99,11 @@ def _watch(job: ImportJob, drawn: int) -> None:
 def _show_failures(failures: Sequence[tuple[str, Failure]], total: int) -> None:
     verb = "was" if len(failures) == 1 else "were"
     with st.container(border=True):
-        head, close = st.columns([8, 1], vertical_alignment="center")
-        if close.button("Close", type="tertiary"):
-            viewer_state().job = None
-            st.rerun()
-        with head:
+        with st.container(horizontal=True, vertical_alignment="center"):
             shell.heading(f"{len(failures)} of {total} {verb} not taken in or not scored")
+            if st.button("Close", type="tertiary"):
+                viewer_state().job = None
+                st.rerun()
         rows = [
             Row(
                 str(number),

@@ -10,11 +10,11 @@ from cxrviewer.studies.radiograph import PixelSpacing, Radiograph, SpacingRefere
 from cxrviewer.ui import resources, shell, words
 from cxrviewer.ui.pictures import CUSTOM, as_window
 from cxrviewer.ui.state import ViewerState, bind, keep, viewer_state, widget_key
-from cxrviewer.ui.viewport import Pane, show_panes
+from cxrviewer.ui.viewport import Pane, Values, show_panes
 from cxrviewer.ui.viewport.media import address
 
-HEIGHT = "max(360px, calc(100vh - 288px))"
-"""All that the window leaves below the tools and above the chooser."""
+HEIGHT = "var(--cxr-film, 500px)"
+"""What `shell` leaves for it: all above the chooser, less once maps stand below."""
 
 
 _IDENTITY = frozenset(
@@ -120,12 +120,13 @@ def view_of(radiograph: Radiograph) -> str:
 def show_film(radiograph: Radiograph, state: ViewerState) -> None:
     """The radiograph, and below it what is shown and how."""
     show_panes(
-        [Pane("film", "", picture(radiograph, state), alt="Radiograph")],
+        [Pane("film", "", picture(radiograph, state), alt="Radiograph", tools=True)],
         view=view_of(radiograph),
         shape=radiograph.shape,
         spacing=radiograph.spacing,
         height=HEIGHT,
         key="film-panes",
+        values=_values(radiograph),
     )
     small = resources.small(radiograph.digest, radiograph.frame)
     shell.quiet(
@@ -134,10 +135,16 @@ def show_film(radiograph: Radiograph, state: ViewerState) -> None:
                 _window(state),
                 words.shown_size(small.shape, radiograph.shape),
                 _millimetres(radiograph.spacing),
-                "wheel zooms, drag moves, double click fits",
+                "wheel zooms, drag moves",
             )
         )
     )
+
+
+def _values(radiograph: Radiograph) -> Values:
+    data, low, step = resources.codes(radiograph.digest, radiograph.frame)
+    # Named a picture so that the server does not spend a second on compressing it.
+    return Values(address(data, "image/png", "values"), low, step)
 
 
 def _window(state: ViewerState) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import streamlit as st
 
+from cxrviewer.classifiers.calibration import band_limits
 from cxrviewer.classifiers.prediction import Prediction, ScopeAnswer, Score
+from cxrviewer.classifiers.targets import Target
 from cxrviewer.labels import DEFINITIONS
 from cxrviewer.ui import resources, shell, words
 from cxrviewer.ui.rows import Cell, Column, Kind, Row, show_rows
@@ -22,13 +26,16 @@ def show_findings(prediction: Prediction, state: ViewerState) -> None:
     """Pneumonia first, then the findings from the highest down. Choosing a row asks why."""
     cautions(prediction.scope)
     scores = [score for score in (prediction.pneumonia, *prediction.findings) if score is not None]
-    rows = [_row(score, state.finding, large=index == 0) for index, score in enumerate(scores)]
+    limits = _limits(prediction)
+    rows = [
+        _row(score, state.finding, limits.get(score.target, ()), large=index == 0)
+        for index, score in enumerate(scores)
+    ]
     chosen = show_rows("Findings", _COLUMNS, rows, key="findings")
     if chosen is not None and chosen != state.finding:
         choose(state, chosen)
         st.rerun()
-    shell.quiet(*_prevalence(prediction), "The mark on a bar is its operating point.")
-    model_box(prediction)
+    shell.quiet(*_prevalence(prediction), *_marks(scores, limits))
 
 
 def choose(state: ViewerState, finding: str | None) -> None:
@@ -42,7 +49,6 @@ def out_of_scope(prediction: Prediction) -> None:
     shell.note("No score is given.", "This is not a picture that the model was made for.", kind="caution")
     for reason in prediction.scope.reasons:
         shell.note(reason)
-    model_box(prediction)
 
 
 def cautions(scope: ScopeAnswer) -> None:
@@ -61,7 +67,17 @@ def model_box(prediction: Prediction) -> None:
         st.page_link("pages/models/registry.py", label="Model card")
 
 
-def _row(score: Score, chosen: str | None, *, large: bool) -> Row:
+def _limits(prediction: Prediction) -> dict[Target, tuple[float, ...]]:
+    """Where each target's bands begin, at the prevalence that the answer stands for."""
+    card = resources.reader().model.card
+    if card.weights_sha256 != prediction.provenance.weights_sha256:
+        return {}
+    at = {score.target: score.prevalence for score in prediction.scores}
+    found = {target.target: band_limits(target, at.get(target.target)) for target in card.targets}
+    return {target: limits for target, limits in found.items() if limits is not None}
+
+
+def _row(score: Score, chosen: str | None, limits: tuple[float, ...], *, large: bool) -> Row:
     name, value = words.target_label(score.target), words.probability(score.probability)
     band = score.band.value if score.band else ""
     return Row(
@@ -70,7 +86,14 @@ def _row(score: Score, chosen: str | None, *, large: bool) -> Row:
         cells=(
             Cell(name, sub=operating_point(score, short=True) if large else "", title=operating_point(score)),
             Cell(value),
-            Cell(f"{value} {band}", Kind.BAR, value=score.probability, mark=score.threshold, band=band),
+            Cell(
+                f"{value} {band}",
+                Kind.BAR,
+                value=score.probability,
+                mark=score.threshold,
+                limits=limits,
+                band=band,
+            ),
             Cell(word(score), band=band),
         ),
         tip=_tip(score),
@@ -110,4 +133,19 @@ def _prevalence(prediction: Prediction) -> tuple[str, ...]:
     score = prediction.pneumonia
     if score is None or score.prevalence is None:
         return ()
-    return (f"Pneumonia: the probability stands for a prevalence of {words.probability(score.prevalence)}.",)
+    stands = f"Pneumonia stands for a prevalence of {words.probability(score.prevalence)}"
+    if resources.site_prevalence() == score.prevalence:
+        return (f"{stands}, as set for this site.",)
+    return (f"{stands}, as in training; CXR_SITE_PREVALENCE sets another.",)
+
+
+def _marks(scores: Sequence[Score], limits: Mapping[Target, tuple[float, ...]]) -> tuple[str, ...]:
+    """What the marks and dashes of this very list mean."""
+    told = []
+    if any(score.threshold is not None for score in scores):
+        told.append("Mark: operating point.")
+    if limits:
+        told.append("Ticks below: where unsure and high begin.")
+    if any(score.threshold is None for score in scores):
+        told.append("–: too few positives for an operating point.")
+    return (" ".join(told),)

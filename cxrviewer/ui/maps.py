@@ -8,13 +8,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from cxrviewer.classifiers.prediction import Prediction
 from cxrviewer.reading import Job, JobState
 from cxrviewer.studies.radiograph import Radiograph
-from cxrviewer.ui import colouring, film, resources, shell, words
+from cxrviewer.ui import colouring, film, resources, shell, spread, words
 from cxrviewer.ui.state import ViewerState, bind, keep
-from cxrviewer.ui.strip import strip_panes
 from cxrviewer.ui.viewport import Pane, show_panes
 from cxrviewer.ui.viewport.media import address
 
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from cxrviewer.explainers.explainer import Explanation
 
 METHODS = ("gradcam", "integrated-gradients", "lime")
-HEIGHT, STRIP_HEIGHT = "290px", "138px"
+HEIGHT = "var(--cxr-map, 240px)"
+"""What `shell` leaves for it."""
 _POLL = 0.6
 
 Admits = Mapping[str, float | int | str]
@@ -33,19 +34,23 @@ def show_maps(radiograph: Radiograph, state: ViewerState) -> None:
     if state.finding is None:
         resources.explanations().keep_only(set(), state.owner)
         return
-    _controls()
     jobs = {method: _submit(radiograph, state.finding, method, state.owner) for method in METHODS}
-    resources.explanations().keep_only({job.key for job in jobs.values()}, state.owner)  # type: ignore[misc]
-    running = not all(job.finished for job in jobs.values())
-    st.fragment(_draw, run_every=_POLL if running else None)(radiograph, state, jobs, running)
+    more = spread.job_of(radiograph, state)
+    all_jobs = [*jobs.values(), *([more] if more else [])]
+    resources.explanations().keep_only({job.key for job in all_jobs}, state.owner)  # type: ignore[misc]
+    running = not all(job.finished for job in all_jobs)
+    with st.container(key="maps-asked"):
+        shell.quiet(words.NOT_EVIDENCE)
+        st.fragment(_draw, run_every=_POLL if running else None)(radiograph, state, jobs, more, running)
 
 
 def choose_finding(prediction: Prediction, state: ViewerState) -> None:
-    """The chooser below the picture; no map is made before it is used."""
+    """The chooser below the picture, and how the maps are drawn; no map is made before it is used."""
     names = {score.target.name: score for score in prediction.scores}
     if state.finding not in names:
         state.finding = None
-    st.selectbox(
+    chooser, *places = st.columns([2.7, 1.6, 1.6, 1.3], vertical_alignment="center")
+    chooser.selectbox(
         "Why this answer?",
         list(names),
         key=bind("finding"),
@@ -57,21 +62,38 @@ def choose_finding(prediction: Prediction, state: ViewerState) -> None:
         ),
         label_visibility="collapsed",
     )
+    if state.finding is not None:
+        _controls(*places)
 
 
-def _controls() -> None:
+def _controls(opacity: DeltaGenerator, keep_top: DeltaGenerator, colours: DeltaGenerator) -> None:
     """One opacity, one cut and one colour map for all three."""
-    opacity, keep_top, colours, _ = st.columns([2, 2, 1.6, 2], vertical_alignment="center")
-    opacity.slider("Opacity", 0.0, 1.0, key=bind("opacity"), step=0.05, on_change=partial(keep, "opacity"))
+    opacity.slider(
+        "Opacity",
+        0.0,
+        1.0,
+        key=bind("opacity"),
+        step=0.05,
+        format="opacity %.2f",
+        on_change=partial(keep, "opacity"),
+        label_visibility="collapsed",
+    )
     keep_top.slider(
-        "Keep top", 1, 100, key=bind("keep_top"), format="%d %%", on_change=partial(keep, "keep_top")
+        "Keep top",
+        1,
+        100,
+        key=bind("keep_top"),
+        format="keep top %d %%",
+        on_change=partial(keep, "keep_top"),
+        label_visibility="collapsed",
     )
     colours.selectbox(
         "Colours",
         colouring.COLOURS,
         key=bind("colours"),
         on_change=partial(keep, "colours"),
-        help="Of maps without a sign. Signed maps are blue where they lower the answer, orange where they raise it.",
+        format_func=lambda name: f"Colours: {name}",
+        label_visibility="collapsed",
     )
 
 
@@ -80,20 +102,44 @@ def _submit(radiograph: Radiograph, finding: str, method: str, owner: str) -> Jo
 
 
 def _draw(
-    radiograph: Radiograph, state: ViewerState, jobs: Mapping[str, Job[Explanation]], running: bool
+    radiograph: Radiograph,
+    state: ViewerState,
+    jobs: Mapping[str, Job[Explanation]],
+    more: Job[Explanation] | None,
+    running: bool,
 ) -> None:
+    panes = [_pane(method, job, radiograph, state) for method, job in jobs.items()]
+    if told := spread.line(more):
+        panes = [_beside(pane, told) if pane.id == spread.METHOD else pane for pane in panes]
     show_panes(
-        [_pane(method, job, radiograph, state) for method, job in jobs.items()],
+        panes,
         view=film.view_of(radiograph),
         shape=radiograph.shape,
         spacing=radiograph.spacing,
         height=HEIGHT,
         key="maps-panes",
     )
-    shell.quiet(words.NOT_EVIDENCE)
-    if running and all(job.finished for job in jobs.values()):
+    for column, (method, job) in zip(st.columns(len(jobs)), jobs.items(), strict=True):
+        with column:
+            if job.failure is not None:
+                _again(method, job)
+            if method == spread.METHOD:
+                spread.control(radiograph, job, more)
+    if running and all(job.finished for job in (*jobs.values(), *([more] if more else []))):
         # All there: the page is drawn once more, without a clock.
         st.rerun()
+
+
+def _again(method: str, job: Job[Explanation]) -> None:
+    if st.button("Try again", key=f"again-{method}"):
+        resources.explanations().retry(job.key)  # type: ignore[arg-type]
+        st.rerun()
+
+
+def _beside(pane: Pane, told: str) -> Pane:
+    """The same pane with one more thing that its method admits."""
+    first, *rest = pane.caption or ("",)
+    return replace(pane, caption=(first, told, *rest))
 
 
 def _pane(method: str, job: Job[Explanation], radiograph: Radiograph, state: ViewerState) -> Pane:
@@ -132,12 +178,12 @@ def _gradcam(admits: Admits) -> str:
 
 
 def _integrated_gradients(admits: Admits) -> str:
-    return f"{admits['steps']} steps, delta {float(admits['convergence_delta']):.2g} logit"
+    delta = f"{float(admits['convergence_delta']):.2g}".replace("-", "\u2212")
+    return f"{admits['steps']} steps, delta {delta} logit"
 
 
 def _lime(admits: Admits) -> str:
-    line = f"{admits['samples']} samples, {admits['segments']} regions, R² {float(admits['r2']):.2f}"
-    return line + (f", spread {float(admits['spread']):.2f}" if "spread" in admits else "")
+    return f"{admits['samples']} samples, {admits['segments']} regions, R² {float(admits['r2']):.2f}"
 
 
 _ADMITS: Mapping[str, Callable[[Admits], str]] = {
@@ -149,18 +195,3 @@ _ADMITS: Mapping[str, Callable[[Admits], str]] = {
 
 def _admits(method: str, explanation: Explanation) -> str:
     return f"{_ADMITS[method](explanation.admits)}; {explanation.seconds:.1f} s"
-
-
-def show_strip(radiograph: Radiograph, prediction: Prediction, state: ViewerState) -> None:
-    """Grad-CAM of the four highest findings: the forward pass gives them for nothing."""
-    if state.finding is None:
-        return
-    shell.quiet("Grad-CAM of the four highest findings")
-    for row, pair in enumerate(strip_panes(radiograph, prediction, state)):
-        show_panes(
-            pair,
-            view=film.view_of(radiograph),
-            shape=radiograph.shape,
-            height=STRIP_HEIGHT,
-            key=f"strip-{row}",
-        )

@@ -67,6 +67,18 @@ def _part(auto: Window, dark: float, bright: float, *, inverted: bool, name: str
     return Window(middle, auto.width * (bright - dark), WindowFunction.LINEAR_EXACT, name)
 
 
+def codes(radiograph: Radiograph) -> tuple[bytes, float, float]:
+    """Modality values as little-endian uint16 -> (codes, low, step): value = low + step * code.
+
+    Whole numbers over at most 65,536 steps come back exactly; others to a 65,535th of their range.
+    """
+    pixels = radiograph.pixels
+    low, high = float(pixels.min()), float(pixels.max())
+    exact = high - low <= 65_535 and bool((pixels == np.rint(pixels)).all())
+    step = 1.0 if exact or high == low else (high - low) / 65_535
+    return np.rint((pixels - np.float32(low)) / np.float32(step)).astype("<u2").tobytes(), low, step
+
+
 def as_window(voi: Voi) -> Window:
     """Centre and width that the sliders start from; a table's span where the transform is one."""
     if isinstance(voi, VoiLut):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 
 from cxrviewer.archive import Archive
 from cxrviewer.classifiers.prediction import Prediction
+from cxrviewer.classifiers.targets import Target
 from cxrviewer.errors import CxrError
 from cxrviewer.logs import get_logger
 from cxrviewer.reading import ExplanationJobs, Job, Jobs, Reader
@@ -20,12 +24,15 @@ from cxrviewer.studies.radiograph import Radiograph, Voi, Window
 from cxrviewer.ui import pictures
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from cxrviewer.classifiers.registry import ModelInfo
 
 WAIT = 0.3
 """Seconds that a page waits for a quick answer before it draws a placeholder."""
+
+_KEPT_MAPS = 16
+"""Pictures whose small Grad-CAMs are kept: 10 KB each."""
+
+Maps = Mapping[Target, NDArray[np.float32]]
 
 
 @st.cache_resource(show_spinner=False)
@@ -59,6 +66,19 @@ def prediction(radiograph: Radiograph) -> Job[Prediction]:
     return job
 
 
+@st.cache_resource(show_spinner=False)
+def _grad_cams() -> Jobs[Maps]:
+    return Jobs(kept=_KEPT_MAPS)
+
+
+def grad_cams(radiograph: Radiograph) -> Job[Maps]:
+    """Grad-CAM of every target on the network's grid; quick, but never in the script's way."""
+    key = (radiograph.digest, radiograph.frame)
+    job = _grad_cams().submit(key, lambda _progress, _cancelled: reader().grad_cams(radiograph))
+    job.wait(WAIT)
+    return job
+
+
 def retry_prediction(radiograph: Radiograph) -> None:
     """Forget a failed answer, so that the next run asks again."""
     _predictions().retry((radiograph.digest, radiograph.frame))
@@ -80,6 +100,12 @@ def small(digest: str, frame: int) -> Radiograph:
 def presets(digest: str, frame: int) -> Mapping[str, Voi]:
     """The windows to choose from, by name."""
     return pictures.presets(radiograph(digest, frame))
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def codes(digest: str, frame: int) -> tuple[bytes, float, float]:
+    """The values for the cursor: two bytes a pixel, so few are kept."""
+    return pictures.codes(radiograph(digest, frame))
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -136,6 +162,11 @@ def model_line(model_id: str, weights_sha256: str) -> ModelLine:
                         model_id, weights_sha256, str(card["intended_use"]), tuple(map(str, card["limits"]))
                     )
     return ModelLine(model_id, weights_sha256, "", ("This model is no longer installed.",))
+
+
+def site_prevalence() -> float | None:
+    """Share of pneumonia that this site has set; None where the model's own stands."""
+    return get_settings().site_prevalence
 
 
 def models() -> tuple[ModelInfo, ...]:

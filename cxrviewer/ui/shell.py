@@ -23,12 +23,15 @@ _STYLE = """<style>
 .cxr-note.error { border-left-color: #e8804c; }
 .cxr-note b { font-weight: 600; }
 .cxr-quiet { color: #9aa7b4; font-size: 12px; line-height: 17px; font-variant-numeric: tabular-nums; }
-.cxr-scrolls { max-height: 7.5rem; overflow-y: auto; }
+.cxr-scrolls { max-height: 7.1rem; overflow-y: auto; }
 .cxr-title { display: flex; gap: 1.1rem; align-items: baseline; font-size: 14px; font-variant-numeric: tabular-nums;
   flex-wrap: wrap; }
 .cxr-title b { font-weight: 600; }
 .cxr-title span { color: #9aa7b4; }
 .cxr-head { font-size: 15px; font-weight: 600; }
+.cxr-head span { margin-left: 0.6rem; font-size: 12px; font-weight: 400; color: #9aa7b4; }
+.st-key-model-box { padding: 0.5rem 0.7rem; gap: 0.3rem; }
+.st-key-reading .stSlider { padding: 0 0.3rem; }
 .st-key-drop-large { padding-top: 12vh; align-items: center; }
 .st-key-drop-large [data-testid="stFileUploader"] { max-width: 46rem; margin: 0 auto; }
 .st-key-drop-large [data-testid="stWidgetLabel"] { justify-content: center; width: 100%; padding-bottom: 0.8rem; }
@@ -39,9 +42,17 @@ _STYLE = """<style>
 .st-key-drop-large [data-testid="stFileUploaderDropzone"] > * { flex: 0 0 auto; height: auto; min-height: 0; }
 .st-key-drop-small [data-testid="stFileUploaderDropzone"] { min-height: 0; padding: 0.2rem 0.5rem;
   border: 1px dashed #2b323c; background: transparent; }
+.st-key-drop-small [data-testid="stFileUploaderDropzone"] { display: flex; align-items: center; gap: 0.8rem; }
+.st-key-drop-small [data-testid="stFileUploaderDropzone"] > * { flex: 0 0 auto; }
+.st-key-drop-small [data-testid="stFileUploaderDropzone"]::after {
+  content: "Drop DICOM, JPEG, PNG or a ZIP of them anywhere on this line"; color: #9aa7b4; font-size: 13px; }
+.st-key-viewer { --cxr-film: max(360px, calc(100vh - 288px)); --cxr-map: max(200px, 25vh); }
+.st-key-viewer:has(.st-key-maps-asked) { --cxr-film: max(300px, calc(75vh - 282px)); }
 .st-key-viewer > * > [data-testid="stHorizontalBlock"] > :first-child { flex: 1 1 0; }
 .st-key-viewer > * > [data-testid="stHorizontalBlock"] > :last-child { flex: 0 0 335px; min-width: 0; }
 @media (min-width: 1700px) {
+  .st-key-viewer, .st-key-viewer:has(.st-key-maps-asked) {
+    --cxr-film: max(360px, calc(100vh - 230px)); --cxr-map: 320px; }
   .st-key-reading { flex-direction: row; gap: 1rem; }
   .st-key-reading > :has(> .st-key-film) { flex: 1 1 42%; min-width: 0; }
   .st-key-reading > :has(> .st-key-maps) { flex: 1 1 58%; min-width: 0; }
@@ -86,9 +97,10 @@ def title(parts: tuple[str, ...]) -> None:
     )
 
 
-def heading(text: str) -> None:
-    """A heading inside a screen, as plain text."""
-    st.html(f'<div class="cxr-head" role="heading" aria-level="2">{html.escape(text)}</div>')
+def heading(text: str, more: str = "") -> None:
+    """A heading inside a screen and what stands quietly beside it, as plain text."""
+    beside = f"<span>{html.escape(more)}</span>" if more else ""
+    st.html(f'<div class="cxr-head" role="heading" aria-level="2">{html.escape(text)}{beside}</div>')
 
 
 def intended_use(model_id: str = "", weights_sha256: str = "") -> None:

@@ -20,6 +20,7 @@ class ViewerState:
 
     study, digest, frame: what is open. finding: the target by name, or None before one is chosen.
     preset: a name of `pictures.presets`, or `custom`, which takes center and width (modality units).
+    spread: the map whose spread over seeds was asked for (`spread.place`).
     opacity: in [0, 1]; keep_top: percent of the map's pixels to show; colours: a name of `maps.COLOURS`.
     """
 
@@ -34,6 +35,7 @@ class ViewerState:
     opacity: float = 0.55
     keep_top: int = 30
     colours: str = "magma"
+    spread: str | None = None
     names_shown: bool = False
     text: str = ""
     show: str = "all"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import streamlit as st
 
 from cxrviewer.archive import Order, ResultSummary, StudyFilter, StudyRow
-from cxrviewer.labels import plain
 from cxrviewer.ui import resources, words
 from cxrviewer.ui.rows import Cell, Column, Kind, Row, show_rows
 from cxrviewer.ui.state import ViewerState
@@ -27,11 +26,11 @@ _COLUMNS = (
     Column("minmax(56px, 0.4fr)", "Age, sex"),
     Column("minmax(48px, 0.4fr)", "View"),
     Column("minmax(84px, 0.6fr)", "Study date"),
-    Column("40px", "Pneumonia", "right"),
-    Column("minmax(70px, 0.7fr)"),
-    Column("52px"),
-    Column("minmax(120px, 1fr)", "Top finding"),
-    Column("minmax(150px, 1.6fr)", "Scope"),
+    Column("64px", "Pneumonia", "right"),
+    Column("minmax(70px, 0.6fr)"),
+    Column("46px"),
+    Column("minmax(140px, 0.9fr)", "Top finding"),
+    Column("minmax(240px, 2.6fr)", "Scope"),
     Column("minmax(90px, 0.7fr)", "Imported", "right"),
 )
 
@@ -67,7 +66,7 @@ def _row(row: StudyRow, names_shown: bool, zone: str | None) -> Row:
         label=f"Open the study of {name}",
         cells=(
             Cell("", Kind.IMAGE, url=url),
-            Cell(name, sub=files or frames or row.source_name, title=row.source_name),
+            Cell(name, sub=files or frames or _file(row.source_name), title=row.source_name),
             Cell(words.age_sex(meta) or "–"),
             Cell(meta.view.value if meta.view else "–"),
             Cell(meta.study_date or "–"),
@@ -77,10 +76,15 @@ def _row(row: StudyRow, names_shown: bool, zone: str | None) -> Row:
     )
 
 
+def _file(source: str) -> str:
+    """A member of an archive by its own name: what stands before it is the same for a whole batch."""
+    return source.rsplit(".zip!", 1)[-1] or source
+
+
 def _answer(result: ResultSummary | None) -> tuple[Cell, ...]:
     """Number, bar, word, top finding and scope; dashes where no score was given."""
     if result is None:
-        return (Cell("–"), Cell(""), Cell(""), Cell("–"), Cell("not read yet", quiet=True))
+        return (Cell("–"), Cell(""), Cell(""), Cell("–"), Cell("No score yet", quiet=True))
     if not result.in_scope:
         reasons = " ".join(result.reasons)
         return (
@@ -88,18 +92,20 @@ def _answer(result: ResultSummary | None) -> tuple[Cell, ...]:
             Cell(""),
             Cell(""),
             Cell("–"),
-            Cell("Out of scope, no score", sub=reasons, title=reasons),
+            Cell("Out of scope, no score", sub=reasons, title=reasons, lines=2),
         )
     band = result.band.value if result.band else ""
     value = result.pneumonia
     number = words.probability(value)
     bar = Cell("") if value is None else Cell(f"Pneumonia {number} {band}", Kind.BAR, value=value, band=band)
     top = (
-        f"{plain(result.top_label)} {words.probability(result.top_probability)}" if result.top_label else "–"
+        f"{words.name_label(result.top_label)} {words.probability(result.top_probability)}"
+        if result.top_label
+        else "–"
     )
     cautions = " ".join(result.cautions)
     scope = (
-        Cell("In scope, with a caution", sub=cautions, title=cautions)
+        Cell("In scope, with a caution", sub=cautions, title=cautions, lines=2)
         if cautions
         else Cell("In scope", quiet=True)
     )

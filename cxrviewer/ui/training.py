@@ -36,7 +36,10 @@ def show_runs(folder: Path) -> None:
 def _draw(folder: Path) -> None:
     runs = list_runs(folder)
     if not runs:
-        shell.note("There is no training run yet.", "`python -m cxrviewer train --config FILE` starts one.")
+        shell.note(
+            "There is no training run yet.",
+            "Start one at the command line: python -m cxrviewer train --config FILE",
+        )
         return
     chosen = st.session_state.get("run") or runs[0].id
     clicked = show_rows("Training runs", _COLUMNS, [_row(run, chosen) for run in runs], key="run-list")
@@ -69,7 +72,7 @@ def _show(run: RunStatus) -> None:
     if run.state == "lost":
         shell.note(
             "This run has stopped telling how it is.",
-            "It can be resumed with `train --resume`.",
+            "Take it up again at the command line: train with the same --config and --run-dir, and --resume.",
             kind="caution",
         )
     found = {curve.name: curve for curve in curves(run.path)}

@@ -11,6 +11,7 @@ from cxrviewer.studies.radiograph import Identity, Metadata
 INTENDED_USE = "For research and teaching only. Not a medical device: no diagnosis may rest on it."
 NOT_EVIDENCE = "A map is not evidence of disease: it shows what moved this network's answer."
 NO_MODEL = "No model is installed: pictures can be read, no score is given."
+GET_A_MODEL = "Put a bundle into the models folder, or train one: see the README."
 
 
 def probability(value: float | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from cxrviewer.ui import answering, film, maps, opening, resources, shell
+from cxrviewer.ui import answering, film, findings, maps, opening, resources, shell, strip
 from cxrviewer.ui.state import viewer_state
 
 with shell.screen():
@@ -21,9 +21,12 @@ with shell.screen():
                 film.show_film(radiograph, state)
             with panel:
                 prediction = answering.answer(radiograph, state)
+                thumbnails = st.container(key="strip")
+                if prediction is not None:
+                    findings.model_box(prediction)
             if prediction is not None and prediction.scores:
                 with reading, st.container(key="maps"):
                     maps.choose_finding(prediction, state)
                     maps.show_maps(radiograph, state)
-                with panel:
-                    maps.show_strip(radiograph, prediction, state)
+                with thumbnails:
+                    strip.show_strip(radiograph, prediction, state)

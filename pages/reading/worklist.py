@@ -28,5 +28,3 @@ with shell.screen():
         else:
             shell.note("No study matches the filters.", "Clear the text or show all.")
         shell.models_of(page.rows)
-    else:
-        shell.intended_use()

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from support.page_reading import VIEWER, answered, components, take_in, text_of, until
 
-from cxrviewer.archive import InstanceRow
-from cxrviewer.studies.phantoms import make_phantom, phantom_dicom, phantom_png
+from cxrviewer.studies.phantoms import make_phantom, phantom_png
 from cxrviewer.ui import resources
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,37 +24,7 @@ PAGES = (
     "pages/models/registry.py",
     "pages/training/runs.py",
 )
-VIEWER = "pages/reading/viewer.py"
 HOSTILE = "<img src=x onerror=alert(1)> [a](http://b) $x$ **c**.dcm"
-
-
-def components(app: AppTest, name: str) -> list[dict[str, Any]]:
-    """The data of every mounted component of that name."""
-    found = [element.proto for element in app.get("bidi_component")]
-    return [json.loads(proto.json) for proto in found if proto.component_name == f"cxrviewer_{name}"]
-
-
-def text_of(app: AppTest) -> str:
-    """All that the page itself writes as HTML."""
-    return "\n".join(str(element.value) for element in app.get("html"))
-
-
-def take_in(data: bytes | None = None, name: str = "phantom.dcm") -> InstanceRow:
-    return resources.reader().take_in(data or phantom_dicom(make_phantom(7, size=256)), name)[1]
-
-
-def until(app: AppTest, ready: Any, seconds: float = 60.0) -> AppTest:
-    """Run again as the browser's clock would, until `ready(app)`."""
-    end = time.monotonic() + seconds
-    while not ready(app):
-        assert time.monotonic() < end, text_of(app)
-        time.sleep(0.2)
-        app.run()
-    return app
-
-
-def answered(app: AppTest) -> bool:
-    return any(data["label"] == "Findings" for data in components(app, "rows"))
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -199,6 +169,7 @@ def test_without_a_model_the_picture_is_read_without_scores(
     get_settings.cache_clear()
     app = open_page(VIEWER, study=take_in(phantom_png(make_phantom(3, size=256))).study_id)
     until(app, lambda app: "No model is installed" in text_of(app))
+    assert "There is no model" not in text_of(app)
     assert len(components(app, "panes")) == 1
     assert not components(app, "rows")
 

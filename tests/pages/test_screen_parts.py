@@ -75,6 +75,19 @@ def test_padding_stays_padding_in_a_reduced_picture() -> None:
     assert small.padding.tolist() == [[True, True, False, False]] * 4
 
 
+@given(
+    low=st.integers(-32768, 32767),
+    span=st.integers(0, 65535),
+    slope=st.sampled_from([1.0, 0.1, 3.0]),
+)
+def test_values_for_the_cursor_come_back(low: int, span: int, slope: float) -> None:
+    pixels = (np.linspace(low, low + span, 12).round().reshape(3, 4) * slope).astype(np.float32)
+    data, first, step = pictures.codes(radiograph(pixels))
+    back = first + step * np.frombuffer(data, "<u2").reshape(3, 4)
+    exact = slope == 1.0 or (slope == 3.0 and 3 * span <= 65535)
+    np.testing.assert_allclose(back, pixels, rtol=0, atol=0 if exact else 0.51 * step + 0.01)
+
+
 @pytest.mark.parametrize("inverted", [False, True])
 def test_the_lung_like_window_lightens_the_dark_part_whatever_the_polarity(inverted: bool) -> None:
     ramp = np.tile(np.linspace(0, 1000, 200), (4, 1))

@@ -203,3 +203,18 @@ def test_explanations_are_submitted_by_what_decides_them(
     assert jobs.get(reader.key(radiograph, "Effusion", "lime", {"samples": 10})) is first
     with pytest.raises(UnknownTargetError):
         jobs.submit(radiograph, "Eggplant", "lime")
+
+
+def test_a_map_is_known_once_it_is_in_the_making_or_stored(
+    reader: Reader, png: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate()
+    monkeypatch.setattr(reader, "explain", lambda *arguments: gate(*arguments[-2:]))
+    jobs, radiograph = ExplanationJobs(reader), reader.open(png)
+    question = (radiograph, "Effusion", "lime", {"samples": 10})
+    assert not jobs.known(*question)
+    job = jobs.submit(*question, owner="one")
+    assert jobs.known(*question)
+    jobs.cancel(job.key, "one")  # type: ignore[arg-type]
+    assert not jobs.known(*question)
+    gate.go.set()

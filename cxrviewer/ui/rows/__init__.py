@@ -40,7 +40,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """text: shown, or read aloud for a bar or an image. value, mark: of a bar, in [0, 1]. band: low, unsure, high."""
+    """text: shown, or read aloud for a bar or an image. band: low, unsure, high.
+
+    value, mark: of a bar, in [0, 1]; limits: where its bands begin. lines: how many lines `sub` may take.
+    """
 
     text: str
     kind: Kind = Kind.TEXT
@@ -50,7 +53,9 @@ class Cell:
     url: str = ""
     value: float = 0.0
     mark: float | None = None
+    limits: tuple[float, ...] = ()
     band: str = ""
+    lines: int = 1
 
 
 @dataclass(frozen=True)

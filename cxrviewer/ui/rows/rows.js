@@ -77,7 +77,7 @@ function cellOf(cell, align) {
   } else {
     const text = element("div", `text ${BANDS.has(cell.band) ? `word ${cell.band}` : ""}`, cell.text);
     made.appendChild(text);
-    if (cell.sub) made.appendChild(element("div", "sub", cell.sub));
+    if (cell.sub) made.appendChild(element("div", cell.lines > 1 ? "sub lines" : "sub", cell.sub));
     if (cell.title) made.title = cell.title;
   }
   return made;
@@ -90,6 +90,11 @@ function barOf(cell) {
   const done = element("div", "done");
   done.style.width = `${100 * cell.value}%`;
   track.appendChild(done);
+  for (const limit of cell.limits) {
+    const edge = element("div", "limit");
+    edge.style.left = `${100 * limit}%`;
+    track.appendChild(edge);
+  }
   if (cell.mark !== null) {
     const mark = element("div", "mark");
     mark.style.left = `${100 * cell.mark}%`;

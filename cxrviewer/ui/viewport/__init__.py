@@ -1,4 +1,4 @@
-"""The viewport: panes of one radiograph that zoom and pan together.
+"""The viewport: panes of one radiograph that zoom, pan, rotate and flip together, with a shared cursor.
 
 Panes that name the same `view` are linked, wherever on the page they stand, and keep their zoom over redraws.
 `st.plotly_chart` cannot do that: in Streamlit 1.67 the figure is part of the element's identity, so every new
@@ -20,7 +20,7 @@ _HERE = Path(__file__).parent
 _COMPONENT = st.components.v2.component(
     "cxrviewer_panes",
     css=(_HERE / "panes.css").read_text(encoding="utf-8"),
-    js=(_HERE / "panes.js").read_text(encoding="utf-8"),
+    js="\n".join((_HERE / name).read_text(encoding="utf-8") for name in ("geometry.js", "panes.js")),
 )
 
 
@@ -37,7 +37,7 @@ class Pane:
     """One picture of the radiograph. `picture` and `overlay` are addresses; an empty overlay is none.
 
     progress: in [0, 1] while something is being computed, with what `waiting` says; None when there is nothing to
-    wait for. caption: lines below. All texts are shown as they are.
+    wait for. caption: lines below. tools: the buttons that rotate, flip and fit. All texts are shown as they are.
     """
 
     id: str
@@ -51,6 +51,16 @@ class Pane:
     caption: tuple[str, ...] = ()
     legend: Legend | None = None
     hint: str = ""
+    tools: bool = False
+
+
+@dataclass(frozen=True)
+class Values:
+    """What lies under the cursor: value = low + step * code, with codes (H, W) little-endian uint16 at `url`."""
+
+    url: str
+    low: float
+    step: float
 
 
 def show_panes(
@@ -61,8 +71,13 @@ def show_panes(
     spacing: PixelSpacing | None = None,
     height: str,
     key: str,
+    values: Values | None = None,
+    small: bool = False,
 ) -> None:
-    """Draw panes side by side. Panes of one `view` are linked; shape: (H, W) in pixels; height: a CSS length."""
+    """Draw panes side by side. Panes of one `view` are linked; shape: (H, W) in pixels; height: a CSS length.
+
+    values: tells the value under the cursor. small: nothing but the picture and its caption, for thumbnails.
+    """
     _COMPONENT(
         key=key,
         data={
@@ -71,6 +86,8 @@ def show_panes(
             "aspect": spacing.row_mm / spacing.column_mm if spacing else 1.0,
             "ruler": _ruler(spacing),
             "height": height,
+            "values": asdict(values) if values else None,
+            "small": small,
             "panes": [asdict(pane) for pane in panes],
         },
     )

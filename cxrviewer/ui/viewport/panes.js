@@ -1,5 +1,6 @@
 // Panes of one radiograph that zoom and pan together. All text is set as text, never as markup.
-// The view (scale, centre) is kept in fractions of the picture, so panes of any size share it, also across mounts.
+// The view (scale, centre, orientation) is kept in fractions of the picture as it is shown, so panes of any size share
+// it, also across mounts. Stands behind geometry.js in one text.
 
 const views = (window.cxrViews ??= new Map());
 const mounts = new WeakMap();
@@ -33,8 +34,14 @@ export default function ({ parentElement, data }) {
 }
 
 function viewOf(key) {
-  if (!views.has(key)) views.set(key, { scale: 1, x: 0.5, y: 0.5, listeners: new Set() });
+  if (!views.has(key)) {
+    views.set(key, { scale: 1, x: 0.5, y: 0.5, turns: 0, flipped: false, cursor: null, listeners: new Set() });
+  }
   return views.get(key);
+}
+
+function tell(view) {
+  for (const redraw of view.listeners) redraw();
 }
 
 function change(view, next) {
@@ -43,13 +50,34 @@ function change(view, next) {
   const within = (value) => Math.min(Math.max(value, margin), 1 - margin);
   view.x = within(next.x ?? view.x);
   view.y = within(next.y ?? view.y);
-  for (const redraw of view.listeners) redraw();
+  tell(view);
 }
+
+// Another orientation; the middle of the view stays on the same spot of the picture.
+function orient(view, { turns, flipped }) {
+  const middle = pictureAt(view, [view.x, view.y]);
+  Object.assign(view, { turns, flipped });
+  const [x, y] = shownAt(view, middle);
+  change(view, { x, y });
+}
+
+const ACTIONS = {
+  Rotate: (view) => orient(view, turnedOnce(view)),
+  Flip: (view) => orient(view, { turns: view.turns, flipped: !view.flipped }),
+  Fit: (view) => change(view, { scale: 1, x: 0.5, y: 0.5 }),
+};
+const MEANINGS = {
+  Rotate: "Rotate by 90 degrees, the view only (r)",
+  Flip: "Flip left and right, the view only (f)",
+  Fit: "Show the whole picture (0)",
+};
 
 function build(mount) {
   const { data, root } = mount;
   root.classList.toggle("single", data.panes.length === 1);
   root.style.setProperty("--count", data.panes.length);
+  root.style.setProperty("--height", data.height);
+  root.classList.toggle("small", data.small);
   const wanted = new Set(data.panes.map((pane) => pane.id));
   for (const [id, pane] of mount.panes) {
     if (!wanted.has(id)) {
@@ -79,8 +107,8 @@ function newPane(mount) {
   const parts = {
     figure, stage, film,
     base: make("img", "base", film), overlay: make("img", "overlay", film),
-    title: make("div", "title", stage), corner: make("div", "corner", stage),
-    ruler: make("div", "ruler", stage), wait: make("div", "wait", stage),
+    cross: make("div", "cross", stage), title: make("div", "title", stage), top: make("div", "top", stage),
+    ruler: make("div", "ruler", stage), probe: make("div", "probe", stage), wait: make("div", "wait", stage),
     legend: make("div", "legend", figure), caption: make("figcaption", "caption", figure),
   };
   for (const image of [parts.base, parts.overlay]) {
@@ -88,8 +116,25 @@ function newPane(mount) {
     image.addEventListener("load", () => image.classList.add("loaded"));
   }
   parts.overlay.alt = "";
+  parts.turned = make("div", "turned", parts.top);
+  parts.corner = make("div", "corner", parts.top);
+  parts.tools = make("div", "tools", parts.top);
+  parts.tools.append(...Object.keys(ACTIONS).map((name) => actionOf(mount, name)));
   listen(mount, stage);
   return parts;
+}
+
+function actionOf(mount, name) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = name;
+  button.title = MEANINGS[name];
+  button.addEventListener("click", () => ACTIONS[name](mount.view));
+  // The stage below would begin to move, and a double click would fit.
+  for (const kind of ["pointerdown", "dblclick", "keydown"]) {
+    button.addEventListener(kind, (event) => event.stopPropagation());
+  }
+  return button;
 }
 
 function show(image, url) {
@@ -110,11 +155,11 @@ function fill(parts, pane, data) {
   parts.base.alt = pane.alt;
   parts.overlay.style.opacity = pane.opacity;
   parts.figure.dataset.pane = pane.id;
-  parts.stage.style.height = data.height;
-  parts.stage.setAttribute("aria-label", `${pane.alt}. Zoom with + and -, move with the arrows, 0 fits.`);
+  parts.stage.setAttribute("aria-label", `${pane.alt}. Zoom with + and -, move with the arrows, 0 fits, r rotates, f flips.`);
   parts.stage.setAttribute("role", "group");
   parts.title.textContent = pane.title;
   parts.title.title = pane.hint;
+  parts.tools.hidden = !pane.tools;
   parts.wait.hidden = pane.progress === null;
   if (pane.progress !== null) {
     parts.wait.replaceChildren(textOf(pane.waiting, "waiting"), barOf(pane.progress));
@@ -154,19 +199,75 @@ function legendOf(legend) {
 
 function draw(mount) {
   const { data, view } = mount;
-  const [height, width] = data.shape;
-  for (const { stage, film, corner, ruler } of mount.panes.values()) {
+  for (const parts of mount.panes.values()) {
+    const { stage, film, corner, ruler, turned, tools } = parts;
     const box = { width: stage.clientWidth, height: stage.clientHeight };
     if (!box.width || !box.height) continue;
-    const fit = Math.min(box.width / width, box.height / (height * data.aspect));
-    const shown = { width: width * fit * view.scale, height: height * data.aspect * fit * view.scale };
-    film.style.width = `${shown.width}px`;
-    film.style.height = `${shown.height}px`;
+    const scale = fitOf(mount, box) * view.scale;
+    const [across, down] = sidesOf(view, data.shape, data.aspect).map((side) => side * scale);
+    const [width, height] = view.turns % 2 ? [down, across] : [across, down];
+    film.style.width = `${width}px`;
+    film.style.height = `${height}px`;
+    const left = box.width / 2 - (view.x - 0.5) * across - width / 2;
+    const top = box.height / 2 - (view.y - 0.5) * down - height / 2;
     film.style.transform =
-      `translate(${box.width / 2 - view.x * shown.width}px, ${box.height / 2 - view.y * shown.height}px)`;
+      `translate(${left}px, ${top}px) scaleX(${view.flipped ? -1 : 1}) rotate(${90 * view.turns}deg)`;
     corner.textContent = view.scale > 1.005 ? `×${view.scale.toFixed(1)}` : "";
-    rule(ruler, data.ruler, fit * view.scale);
+    turned.textContent = orientationWords(view);
+    tools.children[1].setAttribute("aria-pressed", view.flipped);
+    rule(ruler, data.ruler, scale);
+    point(parts, mount, box, [across, down]);
   }
+}
+
+// Screen pixels a pixel's width at scale 1: the whole picture is seen.
+function fitOf(mount, box) {
+  const [across, down] = sidesOf(mount.view, mount.data.shape, mount.data.aspect);
+  return Math.min(box.width / across, box.height / down);
+}
+
+// A cross in every pane but the one below the cursor, and what is there where a pane tells it.
+function point({ stage, cross, probe }, mount, box, [across, down]) {
+  const { view, data } = mount;
+  cross.hidden = !view.cursor || view.under === stage;
+  probe.textContent = view.cursor && data.values ? told(mount, view.cursor) : "";
+  if (cross.hidden) return;
+  const [x, y] = shownAt(view, view.cursor);
+  cross.style.left = `${box.width / 2 + (x - view.x) * across}px`;
+  cross.style.top = `${box.height / 2 + (y - view.y) * down}px`;
+}
+
+function told(mount, [x, y]) {
+  const { values, shape: [height, width], ruler, aspect } = mount.data;
+  const column = Math.min(Math.floor(x * width), width - 1);
+  const row = Math.min(Math.floor(y * height), height - 1);
+  const parts = [`x ${column}  y ${row}`];
+  const greys = greysOf(values.url, mount);
+  if (greys) {
+    const value = values.low + values.step * greys[row * width + column];
+    parts.push(`grey ${values.step < 1 ? Number(value.toPrecision(5)) : Math.round(value)}`);
+  }
+  if (ruler) {
+    const place = [(column + 0.5) * ruler.mm, (row + 0.5) * ruler.mm * aspect].map((mm) => mm.toFixed(1));
+    parts.push(`${place.join(", ")} mm ${ruler.label}`);
+  }
+  return parts.join("  ·  ");
+}
+
+// The file's own values, fetched when the cursor first asks; the last two pictures' are kept.
+const greys = new Map();
+
+function greysOf(url, mount) {
+  if (!greys.has(url)) {
+    greys.set(url, null);
+    fetch(url)
+      .then((answer) => (answer.ok ? answer.arrayBuffer() : Promise.reject(new Error(answer.status))))
+      .then((bytes) => greys.set(url, new Uint16Array(bytes)) && mount.redraw())
+      // Asked for again at the next move: the server may have been away.
+      .catch(() => greys.delete(url));
+    while (greys.size > 2) greys.delete(greys.keys().next().value);
+  }
+  return greys.get(url);
 }
 
 function rule(element, ruler, pixels) {
@@ -180,10 +281,21 @@ function rule(element, ruler, pixels) {
 
 function listen(mount, stage) {
   const size = () => {
-    const [height, width] = mount.data.shape;
-    const fit = Math.min(stage.clientWidth / width, stage.clientHeight / (height * mount.data.aspect));
-    const scale = fit * mount.view.scale;
-    return { width: width * scale, height: height * mount.data.aspect * scale };
+    const scale = fitOf(mount, { width: stage.clientWidth, height: stage.clientHeight }) * mount.view.scale;
+    const [width, height] = sidesOf(mount.view, mount.data.shape, mount.data.aspect).map((side) => side * scale);
+    return { width, height };
+  };
+  const look = (event) => {
+    const box = stage.getBoundingClientRect();
+    const { width, height } = size();
+    const { view } = mount;
+    const shown = [
+      view.x + (event.clientX - box.x - box.width / 2) / width,
+      view.y + (event.clientY - box.y - box.height / 2) / height,
+    ];
+    const inside = shown.every((part) => part >= 0 && part < 1);
+    Object.assign(view, { cursor: inside ? pictureAt(view, shown) : null, under: stage });
+    tell(view);
   };
   const zoom = (factor, dx = 0, dy = 0) => {
     const before = size();
@@ -211,16 +323,20 @@ function listen(mount, stage) {
     stage.setPointerCapture(event.pointerId);
     last = [event.clientX, event.clientY];
   });
+  stage.addEventListener("pointerleave", () => {
+    mount.view.cursor = null;
+    tell(mount.view);
+  });
   stage.addEventListener("pointermove", (event) => {
-    if (!last) return;
+    if (!last) return look(event);
     move(event.clientX - last[0], event.clientY - last[1]);
     last = [event.clientX, event.clientY];
   });
   for (const name of ["pointerup", "pointercancel"]) stage.addEventListener(name, () => (last = null));
-  stage.addEventListener("dblclick", () => change(mount.view, { scale: 1, x: 0.5, y: 0.5 }));
+  stage.addEventListener("dblclick", () => ACTIONS.Fit(mount.view));
   const keys = {
     "+": () => zoom(1.25), "=": () => zoom(1.25), "-": () => zoom(0.8),
-    0: () => change(mount.view, { scale: 1, x: 0.5, y: 0.5 }),
+    0: () => ACTIONS.Fit(mount.view), r: () => ACTIONS.Rotate(mount.view), f: () => ACTIONS.Flip(mount.view),
     ArrowLeft: () => move(40, 0), ArrowRight: () => move(-40, 0), ArrowUp: () => move(0, 40), ArrowDown: () => move(0, -40),
   };
   stage.addEventListener("keydown", (event) => {
