@@ -60,6 +60,32 @@ def test_runs_are_listed_shown_and_asked_to_stop(data_dir: Path) -> None:
     assert not first.cancel_requested()
 
 
+def test_a_run_is_resumed_with_its_own_configuration(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[Path, Path | None, bool]] = []
+
+    def train(config: Path, run_dir: Path | None, resume: bool, tell: object) -> Path:
+        asked.append((config, run_dir, resume))
+        return Path("models/new")
+
+    monkeypatch.setattr("cxrviewer.training.commands.train", train)
+    folder = RunFolder(data_dir / "runs" / "first")
+    folder.status("running", 0.5)
+    assert run("runs", "resume", "first").exit_code == 2, "it is still at work"
+    folder.status("cancelled", 0.5)
+    result = run("runs", "resume", "first")
+    assert (result.exit_code, result.stdout) == (0, "models/new\n")
+    assert asked == [(folder.path / "config.json", folder.path, True)]
+    assert run("runs", "resume", "absent").exit_code == 1
+
+
+def test_what_is_not_here_yet_says_so_and_what_to_do(data_dir: Path) -> None:
+    RunFolder(data_dir / "runs" / "first").status("finished", 1.0)
+    for arguments, remedy in ((["start"], "train --config"), (["promote", "first"], "models use")):
+        result = run("runs", *arguments)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "yet" in result.stderr and remedy in result.stderr
+
+
 @pytest.mark.parametrize("name", ["absent", "../runs/first", "", "."])
 def test_a_run_is_looked_up_and_never_a_path(data_dir: Path, name: str) -> None:
     RunFolder(data_dir / "runs" / "first").status("finished", 1.0)
@@ -124,13 +150,16 @@ def test_datasets_inspect_json_is_as_the_contract_says(tmp_path: Path) -> None:
 def test_a_refused_label_file_names_its_lines(tmp_path: Path) -> None:
     root = tmp_path / "nih"
     (root / "images").mkdir(parents=True)
-    (root / "Data_Entry_2017.csv").write_text("Image Index,Finding Labels\nx.png,Effusion\ny.png,Eggplant\n")
+    header = "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position\n"
+    rows = "x.png,Effusion,0,1,50,M,PA\ny.png,Eggplant,0,2,50,M,PA\nz.png,Mass,0,3,50,F,AP\n"
+    (root / "Data_Entry_2017.csv").write_text(header + rows)
     result = run("datasets", "inspect", "--dataset", "nih", "--root", root, "--json")
     assert result.exit_code == 1
     (answer,) = objects(result)
     assert answer["ok"] is False
     assert set(answer["error"]) == {"kind", "message"}
     assert answer["error"]["kind"] == "unreadable"
+    assert "line 3" in answer["error"]["message"], answer
 
 
 def test_an_unknown_data_set_is_wrong_usage(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def _print(reading: Reading, as_json: bool) -> None:
 
 
 def reading_json(reading: Reading) -> dict[str, Any]:
-    """The object of the contract (docs/command-line.md)."""
+    """One line of `predict --json`; tests/test_cli.py pins its names."""
     prediction, failure = reading.prediction, reading.failure
     if failure is not None or prediction is None:
         kind, message = (failure.kind, failure.message) if failure else ("internal", "There is no answer.")

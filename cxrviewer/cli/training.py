@@ -9,12 +9,14 @@ import typer
 
 from cxrviewer.cli.output import answering, progress, say, say_json
 from cxrviewer.cli.predicting import AsJson
-from cxrviewer.errors import NotFoundError
+from cxrviewer.errors import ConfigurationError, NotFoundError
 
 if TYPE_CHECKING:
     from cxrviewer.training.run_listing import RunStatus
 
-runs = typer.Typer(no_args_is_help=True, help="Training runs: list, show, cancel.", rich_markup_mode=None)
+runs = typer.Typer(
+    no_args_is_help=True, help="Training runs: list, show, cancel, resume.", rich_markup_mode=None
+)
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id.")]
 
@@ -69,6 +71,44 @@ def cancel(run: RunId) -> None:
 
         RunFolder(_find(run).path).request_cancel()
         say(f"{run} was asked to stop.")
+
+
+@runs.command()
+def resume(run: RunId) -> None:
+    """Go on with a run after its last whole epoch, here and now, with the configuration it was started with."""
+    with answering(False):
+        from cxrviewer.training.commands import train
+
+        found = _find(run)
+        if found.state in ("queued", "running"):
+            raise ConfigurationError(
+                "The run is still at work.", f"Wait, or ask it to stop: runs cancel {run}"
+            )
+        with progress("Training") as tell:
+            bundle = train(found.path / "config.json", found.path, True, lambda share, _words: tell(share))
+        say(str(bundle))
+
+
+@runs.command()
+def start() -> None:
+    """Not here yet: a run in the background. `train --config FILE` runs one in the foreground."""
+    with answering(False):
+        raise ConfigurationError(
+            "Runs are not started in the background yet.",
+            "`python -m cxrviewer train --config FILE` runs one in the foreground.",
+        )
+
+
+@runs.command()
+def promote(run: RunId) -> None:
+    """Not here yet: to make a run's bundle the serving model. `models use` does it once the bundle is in models."""
+    with answering(False):
+        found = _find(run)
+        raise ConfigurationError(
+            "A run is not promoted by a command yet.",
+            f"Copy the folder inside {found.path / 'bundle'} into the data folder's models, then "
+            "`python -m cxrviewer models use ID`.",
+        )
 
 
 def _find(run: str) -> RunStatus:
