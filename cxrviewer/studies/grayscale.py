@@ -83,21 +83,24 @@ def _as_stored(value: int, layout: PixelFormat) -> int:
 
 def modality_values(
     stored: NDArray[Any], dataset: Dataset, layout: PixelFormat, groups: list[Dataset]
-) -> NDArray[np.float32]:
+) -> NDArray[Any]:
     """C.11.1: the Modality LUT Sequence, or else Rescale Slope and Intercept, or else the stored values.
 
-    Returns float32 (H, W). Raises UnreadableError for a table without data or a slope of zero.
+    Returns (H, W) float32, or `stored` itself where nothing is rescaled: whole numbers are half as much to carry.
+    Raises UnreadableError for a table without data or a slope of zero.
     """
     for item in items(dataset, "ModalityLUTSequence")[:1]:
         first, _, table = lookup_table(item, layout.signed)
         index = np.clip(stored.astype(np.int32) - first, 0, len(table) - 1)
         return np.asarray(table[index], np.float32)
-    values = stored.astype(np.float32)
     place = macro(groups, "PixelValueTransformationSequence")
     slope = (numbers(place, "RescaleSlope") or [1.0])[0]
     intercept = (numbers(place, "RescaleIntercept") or [0.0])[0]
     if slope == 0:
         raise UnreadableError("Rescale Slope (0028,1053) is zero.", "Export the image again.")
+    if slope == 1 and intercept == 0:
+        return stored
+    values = stored.astype(np.float32)
     if slope != 1:
         values *= np.float32(slope)
     if intercept != 0:
@@ -142,10 +145,14 @@ def _word(item: Dataset) -> str:
     return ">u2" if little is False else "<u2"
 
 
-def voi_lut(dataset: Dataset, groups: list[Dataset], signed: bool) -> VoiLut | None:
-    """C.11.2.1.1: the first item of the VOI LUT Sequence, its output divided by the largest that its bits allow."""
+def voi_lut(dataset: Dataset, groups: list[Dataset], signed: bool, pixels: NDArray[Any]) -> VoiLut | None:
+    """C.11.2.1.1: the first item of the VOI LUT Sequence, its output divided by the largest that its bits allow.
+
+    The first value mapped is read as signed where the stored values are, or where any of `pixels` is negative.
+    """
     for place in (dataset, macro(groups, "FrameVOILUTSequence")):
         for item in items(place, "VOILUTSequence")[:1]:
+            signed = signed or float(pixels.min()) < 0
             first, bits, table = lookup_table(item, signed)
             # Some writers understate the bits; the largest entry then is the white they meant.
             white = max((1 << min(max(bits, 1), 16)) - 1, int(table.max()))

@@ -24,6 +24,8 @@ from typing import Any, TypeVar
 
 from cxrviewer.errors import CxrError, DecodingTimeoutError, TooLargeError, UnreadableError
 from cxrviewer.studies import limits, wire
+from cxrviewer.studies.arena import Arena
+from cxrviewer.studies.channel import Channel, WireError
 from cxrviewer.studies.confinement import Confinement
 from cxrviewer.studies.radiograph import Radiograph
 
@@ -57,24 +59,28 @@ class _Child:
     jobs: int = 0
     between_jobs: bool = True
     process: subprocess.Popen[bytes] = field(init=False)
-    channel: wire.Channel = field(init=False)
+    channel: Channel = field(init=False)
+    arena: Arena | None = field(init=False)
     confinement: Confinement = field(init=False)
 
     def __post_init__(self) -> None:
         ours, theirs = socket.socketpair()
-        self.channel = wire.Channel(ours)
+        self.arena = Arena.create()
+        self.channel = Channel(ours, self.arena)
+        lent = () if self.arena is None else (self.arena.descriptor,)
         try:
             self.process = subprocess.Popen(
-                [*self.command, str(self.caps.memory), str(self.caps.cpu)],
+                [*self.command, str(self.caps.memory), str(self.caps.cpu), str(*lent or (-1,))],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 cwd=_ROOT,
                 env=_environment(),
+                pass_fds=lent,
                 start_new_session=True,  # Ctrl+C in the server's terminal is the server's to handle
             )
         except OSError as error:
-            self.channel.close()
+            self._let_go()
             raise DecoderStartError(
                 "The decoder could not be started.", "Install the program again."
             ) from error
@@ -86,32 +92,44 @@ class _Child:
             self.confinement = Confinement(
                 **{key: hello.get(key) is True for key in Confinement.__annotations__}
             )
-        except (EOFError, OSError, wire.WireError) as error:
+        except (EOFError, OSError, WireError) as error:
             self.kill()
             raise DecoderStartError("The decoder did not start.", "Install the program again.") from error
 
-    def open(self, data: bytes, frame: int, digest: str) -> Radiograph:
+    def open(self, data: bytes, frame: int) -> Radiograph:
         """Decode one frame."""
         return self._job(
             {"task": "open", "size": len(data), "frame": frame},
             data,
-            lambda header: wire.unpack(header, self.channel.receive_arrays(header), digest),
+            lambda header, digest: wire.unpack(header, self.channel.receive_arrays(header), digest),
+            lambda: hashlib.sha256(data).hexdigest(),
         )
 
     def list_directory(self, data: bytes) -> list[tuple[str, ...]]:
         """Read a DICOMDIR."""
-        return self._job({"task": "directory", "size": len(data)}, data, wire.unpack_references)
+        request = {"task": "directory", "size": len(data)}
+        return self._job(request, data, lambda header, _: wire.unpack_references(header), str)
 
-    def _job(self, request: dict[str, Any], data: bytes, unpack: Callable[[dict[str, Any]], T]) -> T:
-        """One job. On any error but the file's own the child is dead afterwards."""
+    def _job(
+        self,
+        request: dict[str, Any],
+        data: bytes,
+        unpack: Callable[[dict[str, Any], str], T],
+        meanwhile: Callable[[], str],
+    ) -> T:
+        """One job; `meanwhile` runs while the child works. On any error but the file's own the child is dead after."""
         self.jobs += 1
         self.between_jobs = False  # until the whole answer is here: an interrupted child is never used again
         self.channel.deadline = time.monotonic() + self.caps.wall
         try:
-            self.channel.send(request, [data])
+            shared = self.arena is not None and self.arena.put(data)
+            self.channel.send(request | {"shared": shared}, () if shared else [data])
+            known = meanwhile()
             header = self.channel.receive_header()
             if header.get("ok") is True:
-                answer = unpack(header)
+                answer = unpack(header, known)
+                if self.arena is not None:
+                    self.arena.tidy()
                 self.between_jobs = True
                 return answer
             error = wire.unpack_error(header)
@@ -123,7 +141,7 @@ class _Child:
             raise _too_slow() from late
         except (EOFError, OSError) as gone:
             raise self._post_mortem() from gone
-        except wire.WireError as nonsense:
+        except WireError as nonsense:
             self.kill()
             raise UnreadableError(
                 "The decoder failed on this file.", "Copy or export it again."
@@ -149,13 +167,18 @@ class _Child:
 
     def kill(self) -> None:
         """End the child at once, and everything it may have started."""
-        self.channel.close()
+        self._let_go()
         if self.process.poll() is None:
             try:
                 os.killpg(self.process.pid, signal.SIGKILL)
             except (OSError, AttributeError):
                 self.process.kill()
         self.process.wait()
+
+    def _let_go(self) -> None:
+        self.channel.close()
+        if self.arena is not None:
+            self.arena.close()
 
 
 class DecodingPool:
@@ -171,9 +194,8 @@ class DecodingPool:
 
     def open(self, data: bytes, frame: int = 1) -> Radiograph:
         """Decode one file. Raises the file's CxrError; never anything that would end the caller."""
-        digest = hashlib.sha256(data).hexdigest()
         with self._child() as child:
-            return child.open(data, frame, digest)
+            return child.open(data, frame)
 
     def list_directory(self, data: bytes) -> list[tuple[str, ...]]:
         """The files that a DICOMDIR lists, each as the components of its File ID."""
@@ -233,7 +255,9 @@ def _environment() -> dict[str, str]:
         name: os.environ[name] for name in ("SYSTEMROOT", "LD_LIBRARY_PATH", "LANG") if name in os.environ
     }
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    return kept | threads | {"PYTHONPATH": os.pathsep.join(path), "PYTHONSAFEPATH": "1"}
+    # What a film takes is kept for the next one: to fetch its pages from the system again takes as long as decoding.
+    heap = {"MALLOC_MMAP_THRESHOLD_": str(32 * limits.MIB), "MALLOC_TRIM_THRESHOLD_": str(64 * limits.MIB)}
+    return kept | threads | heap | {"PYTHONPATH": os.pathsep.join(path), "PYTHONSAFEPATH": "1"}
 
 
 _default: tuple[int, DecodingPool] | None = None

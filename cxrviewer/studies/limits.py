@@ -47,6 +47,12 @@ CHILD_WALL_SECONDS: Final = 15.0
 CHILD_START_SECONDS: Final = 30.0
 """Wall time that a fresh child may take until it says that it is ready."""
 
+ARENA_BYTES: Final = 64 * MIB
+"""Memory that the server shares with a decoding child for files and pixels; what is larger passes through a socket."""
+
+ARENA_KEPT_BYTES: Final = 24 * MIB
+"""After a job that needed more than this much of it, the shared memory is given back."""
+
 CHILD_JOBS: Final = 200
 """Jobs after which a child is replaced by a fresh one."""
 

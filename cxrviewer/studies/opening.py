@@ -9,10 +9,13 @@ import hashlib
 import os
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
 from typing import Final
+
+import numpy as np
 
 from cxrviewer.errors import CxrError, NotFoundError, TooLargeError, UnreadableError, UnsupportedError
 from cxrviewer.studies.codestream import PNG_SIGNATURE
@@ -110,15 +113,19 @@ def _is_bare_dicom(data: bytes) -> bool:
     return bool(group == 8 and length <= min(256, len(data) - 8))
 
 
-def decode(data: bytes, frame: int = 1, digest: str = "") -> Radiograph:
+def decode(data: bytes, frame: int = 1, digest: str = "", whole: bool = False) -> Radiograph:
     """Sniff and decode in this process: what the child runs. Raises CxrError alone, whatever the bytes are.
+
+    whole: leave pixels that nothing rescales as the integers that were stored. The child does, so that half as much
+    has to be carried; the server turns them into float32.
 
     Screens and commands call `open_study`, which puts a process and its caps around this.
     """
     check_file_size(len(data))
     try:
         reader = _reader(sniff(data))
-        return reader(data, frame, digest or hashlib.sha256(data).hexdigest())
+        radiograph = reader(data, frame, digest or hashlib.sha256(data).hexdigest())
+        return radiograph if whole else replace(radiograph, pixels=radiograph.pixels.astype(np.float32))
     except CxrError:
         raise
     except MemoryError as error:

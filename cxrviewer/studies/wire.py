@@ -1,19 +1,12 @@
-"""What passes between the server and the decoding child: a JSON header and raw arrays, each of a stated size.
+"""Radiographs, errors and file lists as headers and arrays, and back.
 
-    message = length of the header (4 bytes, big endian) | header (JSON) | arrays, one behind the other
-
-The child works on hostile bytes and may have been taken over by them. So nothing of it is unpickled, every size is
-checked before memory is taken, every field is rebuilt by type, and text is cleaned again on this side.
+The child works on hostile bytes and may have been taken over by them. So nothing of it is unpickled, every field is
+rebuilt by type, and text is cleaned again on this side.
 """
 
 from __future__ import annotations
 
-import json
-import math
-import socket
-import struct
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -28,8 +21,9 @@ from cxrviewer.errors import (
     UnreadableError,
     UnsupportedError,
 )
+from cxrviewer.studies.channel import Arrays, WireError, whole_number
 from cxrviewer.studies.deidentify import plain_text
-from cxrviewer.studies.limits import MAX_FRAMES, MAX_PIXELS, MIB
+from cxrviewer.studies.limits import MAX_FRAMES
 from cxrviewer.studies.radiograph import (
     Identity,
     Metadata,
@@ -44,95 +38,11 @@ from cxrviewer.studies.radiograph import (
     WindowFunction,
 )
 
-MAX_HEADER_BYTES: Final = MIB
 MAX_REFERENCES: Final = 5_000
 ERRORS: Final[dict[str, type[CxrError]]] = {
     error.kind: error
     for error in (UnreadableError, UnsupportedError, TooLargeError, NotFoundError, DecodingTimeoutError)
 }
-_LENGTH: Final = struct.Struct(">I")
-_DTYPES: Final = {"pixels": ("<f4", 2), "padding": ("|u1", 2), "table": ("<f4", 1)}
-"""The arrays that a reply may hold -> their dtype and number of dimensions."""
-
-Arrays = dict[str, NDArray[Any]]
-
-
-class WireError(Exception):
-    """The other side sent something that is not of this protocol."""
-
-
-class Channel:
-    """One end of the socket pair. `deadline` (of time.monotonic) bounds every wait; None waits for ever.
-
-    Raises TimeoutError past the deadline, EOFError where the other side has gone, WireError for what is no message.
-    """
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._socket = sock
-        self.deadline: float | None = None
-
-    def close(self) -> None:
-        """Close this end."""
-        self._socket.close()
-
-    def send(self, header: Mapping[str, Any], parts: Sequence[Any] = ()) -> None:
-        """Send one message; `parts` are bytes or C-contiguous arrays, whose sizes the header tells."""
-        text = json.dumps(header, separators=(",", ":")).encode()
-        for part in (_LENGTH.pack(len(text)) + text, *parts):
-            self._arm()
-            self._socket.sendall(memoryview(part).cast("B"))
-
-    def receive_header(self) -> dict[str, Any]:
-        """Receive the JSON object that starts a message."""
-        (length,) = _LENGTH.unpack(self.receive_bytes(_LENGTH.size))
-        if length > MAX_HEADER_BYTES:
-            raise WireError("header too long")
-        try:
-            header = json.loads(self.receive_bytes(length), parse_constant=_no_constant)
-        except (ValueError, RecursionError) as error:
-            raise WireError("header is not JSON") from error
-        if not isinstance(header, dict):
-            raise WireError("header is no object")
-        return header
-
-    def receive_bytes(self, size: int) -> bytearray:
-        """Receive exactly `size` bytes."""
-        buffer = bytearray(size)
-        self._fill(memoryview(buffer))
-        return buffer
-
-    def receive_arrays(self, header: Mapping[str, Any]) -> Arrays:
-        """Receive the arrays that a header lists. Shapes and dtypes are checked before memory is taken."""
-        listed = header.get("arrays")
-        if not isinstance(listed, dict) or not set(listed) <= set(_DTYPES):
-            raise WireError("unknown arrays")
-        arrays: Arrays = {}
-        for name, shape in listed.items():
-            dtype, dimensions = _DTYPES[name]
-            if not isinstance(shape, list) or len(shape) != dimensions:
-                raise WireError("array of another rank")
-            sides = [_whole(side, 1, MAX_PIXELS) for side in shape]
-            if math.prod(sides) > (MAX_PIXELS if dimensions == 2 else 0x10000):
-                raise WireError("array too large")
-            array = np.empty(sides, dtype)
-            self._fill(array.reshape(-1).view(np.uint8).data)
-            arrays[name] = array
-        return arrays
-
-    def _fill(self, view: memoryview) -> None:
-        while view:
-            self._arm()
-            count = self._socket.recv_into(view)
-            if count == 0:
-                raise EOFError
-            view = view[count:]
-
-    def _arm(self) -> None:
-        if self.deadline is not None:
-            left = self.deadline - time.monotonic()
-            if left <= 0:
-                raise TimeoutError
-            self._socket.settimeout(left)
 
 
 def pack_error(error: CxrError) -> dict[str, Any]:
@@ -148,7 +58,8 @@ def unpack_error(header: Mapping[str, Any]) -> CxrError:
 
 def pack(radiograph: Radiograph) -> tuple[dict[str, Any], list[Any]]:
     """A radiograph as a header and the arrays behind it, in the header's order."""
-    arrays: Arrays = {"pixels": radiograph.pixels}
+    pixels = radiograph.pixels
+    arrays: Arrays = {"pixels": np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<"))}
     if radiograph.padding is not None:
         arrays["padding"] = np.ascontiguousarray(radiograph.padding).view(np.uint8)
     voi: dict[str, Any] | None = None
@@ -171,6 +82,8 @@ def pack(radiograph: Radiograph) -> tuple[dict[str, Any], list[Any]]:
         "tags": [[tag.number, tag.keyword, tag.vr, tag.value] for tag in radiograph.tags],
         "warnings": list(radiograph.warnings),
     }
+    if pixels.dtype.kind != "f":
+        header["whole"] = arrays["pixels"].dtype.str
     return header, list(arrays.values())
 
 
@@ -197,11 +110,11 @@ def unpack_references(header: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 def _unpack(header: Mapping[str, Any], arrays: Arrays, digest: str) -> Radiograph:
     pixels, padding = arrays["pixels"], arrays.get("padding")
-    if not bool(np.isfinite(pixels).all()):
+    if "whole" not in header and not bool(np.isfinite(pixels).all()):
         raise WireError("pixels are not finite")
     if padding is not None and padding.shape != pixels.shape:
         raise WireError("padding of another shape")
-    frames = _whole(header["frames"], 1, MAX_FRAMES)
+    frames = whole_number(header["frames"], 1, MAX_FRAMES)
     return Radiograph(
         pixels=pixels,
         digest=digest,
@@ -211,7 +124,7 @@ def _unpack(header: Mapping[str, Any], arrays: Arrays, digest: str) -> Radiograp
         inverted=header["inverted"] is True,
         padding=None if padding is None else padding != 0,
         spacing=_spacing(header["spacing"]),
-        frame=_whole(header["frame"], 1, frames),
+        frame=whole_number(header["frame"], 1, frames),
         frames=frames,
         identity=Identity(
             **{name: _text(header["identity"][name], 128) or "" for name in Identity.__annotations__}
@@ -228,7 +141,7 @@ def _metadata(fields: Mapping[str, Any]) -> Metadata:
         format=_text(fields["format"], 16) or "",
         view=None if view is None else View(view),
         age_years=None if fields["age_years"] is None else _number(fields["age_years"]),
-        bits_stored=None if fields["bits_stored"] is None else _whole(fields["bits_stored"], 1, 16),
+        bits_stored=None if fields["bits_stored"] is None else whole_number(fields["bits_stored"], 1, 16),
         for_processing=fields["for_processing"] is True,
         lossy=fields["lossy"] is True,
     )
@@ -247,7 +160,7 @@ def _voi(fields: Mapping[str, Any] | None, table: NDArray[Any] | None) -> Voi | 
         return _window(fields)
     if not bool(((table >= 0) & (table <= 1)).all()):
         raise WireError("LUT outside 0 to 1")
-    return VoiLut(_whole(fields["first"], -(1 << 31), 1 << 31), table, _text(fields["name"], 64) or "")
+    return VoiLut(whole_number(fields["first"], -(1 << 31), 1 << 31), table, _text(fields["name"], 64) or "")
 
 
 def _window(fields: Mapping[str, Any]) -> Window:
@@ -282,13 +195,3 @@ def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
         raise WireError("finite number expected")
     return float(value)
-
-
-def _whole(value: object, low: int, high: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise WireError("whole number out of range")
-    return value
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(name)

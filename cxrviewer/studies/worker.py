@@ -1,4 +1,6 @@
-"""The decoding child: `python -m cxrviewer.studies.worker MEMORY_BYTES CPU_SECONDS`, with a socket as its stdin.
+"""The decoding child: `python -m cxrviewer.studies.worker MEMORY_BYTES CPU_SECONDS ARENA`, with a socket as its stdin.
+
+ARENA is the descriptor of the memory shared with the server, or -1.
 
 Reads a request, decodes, answers, until the other side goes. One thread, no torch, no streamlit; standard error leads
 nowhere, since the messages of decoders may quote a header.
@@ -16,23 +18,25 @@ from typing import TYPE_CHECKING, Any
 from cxrviewer.studies import confinement
 
 if TYPE_CHECKING:
-    from cxrviewer.studies.wire import Channel
+    from cxrviewer.studies.arena import Lent
+    from cxrviewer.studies.channel import Channel
 
 
 def main(arguments: list[str]) -> None:
     """Confine this process, say that it is ready, then serve."""
-    memory, seconds = int(arguments[0]), float(arguments[1])
+    memory, seconds, shared = int(arguments[0]), float(arguments[1]), int(arguments[2])
     offline = confinement.leave_network()  # before numpy may start a thread
     capped = confinement.cap_memory(memory)
 
-    from cxrviewer.studies import wire
+    from cxrviewer.studies import arena, channel
 
     _import_decoders()
+    lent = arena.Lent(shared) if shared >= 0 else None
     confinement.forbid_writing()
     filtered = confinement.filter_calls()
-    channel = wire.Channel(socket.socket(fileno=0))
-    channel.send(asdict(confinement.Confinement(capped, offline, filtered)))
-    while _serve_one(channel, seconds):
+    line = channel.Channel(socket.socket(fileno=0))
+    line.send(asdict(confinement.Confinement(capped, offline, filtered)))
+    while _serve_one(line, seconds, lent):
         pass
 
 
@@ -48,13 +52,15 @@ def _import_decoders() -> None:
         import_module(name)
 
 
-def _serve_one(channel: Channel, seconds: float) -> bool:
+def _serve_one(channel: Channel, seconds: float, lent: Lent | None) -> bool:
     """One job; False where the child should end: the other side has gone, or memory ran out and is in pieces."""
     from cxrviewer.errors import TooLargeError
 
     try:
         request = channel.receive_header()
-        data = bytes(channel.receive_bytes(int(request["size"])))
+        size = int(request["size"])
+        shared = request.get("shared") is True and lent is not None
+        data = lent.take(size) if shared and lent else bytes(channel.receive_bytes(size))
     except EOFError:
         return False
     # The timer counts processor time of this job alone; its signal ends the process (setitimer(2), signal(7)).
@@ -62,6 +68,8 @@ def _serve_one(channel: Channel, seconds: float) -> bool:
     header, parts = _answer(request, data)
     signal.setitimer(signal.ITIMER_PROF, 0)
     del data
+    if parts and lent is not None and lent.put(parts):
+        header["shared"], parts = True, []
     channel.send(header, parts)
     return header.get("kind") != TooLargeError.kind
 
@@ -75,7 +83,7 @@ def _answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], list[
     try:
         if request.get("task") == "directory":
             return wire.pack_references(read_directory(data)), []
-        return wire.pack(opening.decode(data, int(request["frame"]), "-"))
+        return wire.pack(opening.decode(data, int(request["frame"]), "-", True))
     except CxrError as error:
         return wire.pack_error(error), []
     except MemoryError:

@@ -72,7 +72,7 @@ def test_a_misdeed_is_an_error_of_that_file_alone(
 
 def test_processor_time_is_counted_by_job_and_not_over_a_life(pool: DecodingPool) -> None:
     """More than the one second of a job, in many jobs of one child."""
-    big = files.encode(files.dataset(np.zeros((1500, 1500), np.uint16), WindowCenter=50, WindowWidth=100))
+    big = files.encode(files.dataset(np.zeros((4000, 4000), np.uint16), WindowCenter=50, WindowWidth=100))
     pool.open(big)
     child = pid(pool)
     while _processor_seconds(child) < 1.6:

@@ -19,14 +19,14 @@ from cxrviewer.studies import opening, wire, worker
 _honest_decode = opening.decode
 
 
-def _decode(data: bytes, frame: int = 1, digest: str = "") -> Any:
+def _decode(data: bytes, frame: int = 1, digest: str = "", whole: bool = False) -> Any:
     deed = data[:16].rstrip(b"\0 ").decode("ascii", "replace")
     if deed in _DEEDS:
         try:
             _DEEDS[deed]()
         except OSError as error:
             raise UnreadableError(f"refused by the kernel: {type(error).__name__}") from error
-    return _honest_decode(data, frame, digest)
+    return _honest_decode(data, frame, digest, whole)
 
 
 def _spin() -> None:
