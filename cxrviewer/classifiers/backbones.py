@@ -1,7 +1,8 @@
 """BACKBONES: the networks to choose from. Each ends in a ReLU module whose output is the feature layer.
 
 torchvision's DenseNet applies its last ReLU as an in-place function; here it is a module and not in place, so
-that Grad-CAM and captum see its output.
+that Grad-CAM and captum see its output. torchvision itself is imported by the entries that need it (densenet.py says
+what that costs).
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import torchvision
 from torch import nn
 
+from cxrviewer.classifiers.densenet import densenet121_features
 from cxrviewer.errors import ConfigurationError
 
 
@@ -45,15 +46,23 @@ def _first_convolution(convolution: nn.Module | torch.Tensor, channels: int) -> 
 
 
 def _densenet121(channels: int, pretrained: bool) -> nn.Module:
-    weights = torchvision.models.DenseNet121_Weights.IMAGENET1K_V1 if pretrained else None
-    features: nn.Sequential = torchvision.models.densenet121(weights=weights).features
-    features.conv0 = _first_convolution(features.conv0, channels)
+    if pretrained:
+        import torchvision
+
+        published = torchvision.models.densenet121(weights="IMAGENET1K_V1").features
+        features = densenet121_features(3)
+        features.load_state_dict(published.state_dict())
+        features.conv0 = _first_convolution(features.conv0, channels)
+    else:
+        features = densenet121_features(channels)
     features.add_module("relu5", nn.ReLU(inplace=False))
     return features
 
 
 def _resnet(name: str) -> Callable[[int, bool], nn.Module]:
     def build(channels: int, pretrained: bool) -> nn.Module:
+        import torchvision
+
         net = torchvision.models.get_model(name, weights="DEFAULT" if pretrained else None)
         net.conv1 = _first_convolution(net.conv1, channels)
         parts = {part: module for part, module in net.named_children() if part not in ("avgpool", "fc")}

@@ -175,7 +175,7 @@ def _steps(name: str, parts: dict[str, nn.Module]) -> list[Network]:
     """What one child of a DenseNet's features becomes."""
     part = parts[name]
     if isinstance(part, DenseBlock):
-        layers = [_Layer(layer) for layer in part.values()]
+        layers = [_Layer(layer) for layer in part.layers()]
         return [lambda maps: _Block.apply(maps, layers)]
     if isinstance(part, Transition):
         # Pooled first, the 1 x 1 convolution has a quarter of the pixels; both are linear, so the order is free.
