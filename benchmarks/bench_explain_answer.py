@@ -10,7 +10,8 @@ import torch
 from bench_explain_support import arguments, ratio, report, rivals, timed
 from captum.attr import LayerGradCam
 
-from cxrviewer.classifiers.preparing import prepare
+from cxrviewer.classifiers.preparing import prepare, prepare_small
+from cxrviewer.classifiers.shrinking import shrink
 from cxrviewer.explainers.grad_cam import grad_cam_all
 from cxrviewer.studies.opening import open_study
 from cxrviewer.studies.phantoms import make_phantom, phantom_dicom
@@ -26,7 +27,8 @@ def main() -> None:
     captum = LayerGradCam(both.plain, both.plain.feature_layer)
 
     def ours(data: bytes) -> np.ndarray:
-        output = both.served.run(prepare(open_study(data).presentation(), both.served.spec))
+        (small,) = shrink(open_study(data), both.served.spec.size).squares
+        output = both.served.run(prepare_small(small, both.served.spec))
         return grad_cam_all(output, weights)
 
     def plain(data: bytes) -> np.ndarray:

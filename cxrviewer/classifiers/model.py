@@ -10,9 +10,10 @@ from cxrviewer.classifiers.bundle import Bundle
 from cxrviewer.classifiers.calibration import score
 from cxrviewer.classifiers.card import Card, TargetCard
 from cxrviewer.classifiers.prediction import Prediction, Provenance
-from cxrviewer.classifiers.preparing import prepare
-from cxrviewer.classifiers.scope import Scope
+from cxrviewer.classifiers.preparing import prepare_small
+from cxrviewer.classifiers.scope import SCOPE_SIZE, Scope
 from cxrviewer.classifiers.serving import Output, ServingClassifier
+from cxrviewer.classifiers.shrinking import shrink
 from cxrviewer.labels import Head
 from cxrviewer.studies.radiograph import Radiograph
 
@@ -51,10 +52,11 @@ class ServingModel:
     def predict_with_output(self, radiograph: Radiograph) -> tuple[Prediction, Output | None]:
         """The prediction, and the forward pass behind it (None out of scope): Grad-CAM needs nothing more."""
         start = time.perf_counter()
-        answer = self.scope.answer(radiograph)
+        shrunk = shrink(radiograph, SCOPE_SIZE, self.serving.spec.size)
+        answer = self.scope.answer(radiograph, shrunk)
         output = None
         if answer.in_scope:
-            output = self.serving.run(prepare(radiograph.presentation(), self.serving.spec))
+            output = self.serving.run(prepare_small(shrunk.squares[1], self.serving.spec))
         logits = [] if output is None else [float(logit) for logit in output.logits[0]]
         scores = tuple(
             score(logit, target, self._prevalence(target), self._operating_point)

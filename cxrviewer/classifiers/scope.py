@@ -11,14 +11,13 @@ import math
 import unicodedata
 from collections.abc import Callable, Mapping
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from cxrviewer.classifiers.card import ScopeCard
 from cxrviewer.classifiers.prediction import ScopeAnswer
-from cxrviewer.classifiers.preparing import reduce, standardise
+from cxrviewer.classifiers.preparing import standardise
+from cxrviewer.classifiers.shrinking import Shrunk, shrink
 from cxrviewer.errors import ModelBundleError
 from cxrviewer.labels import Head
 from cxrviewer.studies.radiograph import Metadata, Radiograph, View
@@ -72,12 +71,15 @@ class Scope:
                 ) from exc
             self._network = network
 
-    def answer(self, radiograph: Radiograph) -> ScopeAnswer:
-        """Reasons against scoring this picture, or none, with what a reader should know."""
+    def answer(self, radiograph: Radiograph, shrunk: Shrunk | None = None) -> ScopeAnswer:
+        """Reasons against scoring this picture, or none, with what a reader should know.
+
+        shrunk: the picture's reduction to SCOPE_SIZE, first of its squares, where it is at hand.
+        """
         reasons = [reason for rule in HEADER_RULES if (reason := rule(radiograph.metadata, self._card))]
         if not reasons:
-            picture = radiograph.presentation()
-            reasons = [r for r in (self._size(radiograph), self._picture(picture)) if r]
+            shrunk = shrunk or shrink(radiograph, SCOPE_SIZE)
+            reasons = [r for r in (self._size(radiograph), self._picture(shrunk)) if r]
         return ScopeAnswer(
             not reasons, tuple(reasons), () if reasons else self._cautions(radiograph.metadata)
         )
@@ -89,13 +91,13 @@ class Scope:
             return f"The picture is {width} x {height} px; at least {MIN_SIDE} px a side are needed."
         return None
 
-    def _picture(self, picture: NDArray[np.float32]) -> str | None:
-        if float(picture.std()) < FLAT:
+    def _picture(self, shrunk: Shrunk) -> str | None:
+        if shrunk.deviation < FLAT:
             return "The picture is flat: it shows no anatomy."
         if self._network is None:
             return None
         with torch.inference_mode():
-            small = torch.from_numpy(reduce(picture, SCOPE_SIZE))[None, None]
+            small = torch.from_numpy(shrunk.squares[0])[None, None]
             logit = float(self._network(standardise(small))[0])
         # Asked this way round, a logit that is no number is refused too.
         if not logit >= self._card.thresholds.get("picture", -math.inf):

@@ -14,8 +14,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrviewer.classifiers.preparing import enlarge, reduce
+from cxrviewer.classifiers.preparing import enlarge
 from cxrviewer.classifiers.serving import ServingClassifier
+from cxrviewer.classifiers.shrinking import shrink
 from cxrviewer.classifiers.targets import Target, index_of
 from cxrviewer.errors import CancelledError
 from cxrviewer.studies.radiograph import Radiograph
@@ -120,7 +121,7 @@ class Explainer(ABC):
         """
         start = time.perf_counter()
         index = index_of(classifier.targets, target)
-        picture = reduce(radiograph.presentation(), classifier.spec.size)
+        (picture,) = shrink(radiograph, classifier.spec.size).squares
         request = Request(classifier, picture, target, index, progress or _ignore, cancelled or _never)
         request.step(0.0)
         attribution = self._explain(request)

@@ -6,6 +6,7 @@ given are two functions of them: `display()` takes the reader's window, `present
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -61,7 +62,10 @@ class Window:
             center, width = center - np.float32(0.5), width - np.float32(1)
         if width <= 0:
             return np.asarray(values > center, np.float32)
-        return np.asarray(np.clip((values - center) / width + np.float32(0.5), 0, 1), np.float32)
+        shaded = np.asarray(values - center, np.float32)  # the one copy; the rest in place: a film is large
+        shaded /= width
+        shaded += np.float32(0.5)
+        return np.clip(shaded, 0, 1, out=shaded)
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,19 +212,28 @@ class Radiograph:
 
     def presentation(self) -> NDArray[np.float32]:
         """The network's picture: (H, W) float32 in [0, 1], white is dense, whatever the reader's window is."""
-        return self._shade(self.voi if self.voi is not None else self.auto_window())
+        return self._shade(self._own_voi())
+
+    def presented_rows(self, count: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """`presentation()` in pieces of `count` rows, each with its first row's number: for one pass over a film."""
+        voi = self._own_voi()
+        for first in range(0, self.shape[0], count):
+            yield first, self._shade(voi, slice(first, first + count))
+
+    def _own_voi(self) -> Voi:
+        return self.voi if self.voi is not None else self.auto_window()
 
     def display(self, voi: Voi | None = None, invert: bool = False) -> NDArray[np.uint8]:
         """The reader's picture: (H, W) uint8. `voi` None takes the file's own; `invert` swaps black and white."""
         if voi is None:
-            voi = self.voi if self.voi is not None else self.auto_window()
+            voi = self._own_voi()
         shaded = self._shade(voi)
         return np.rint((1 - shaded if invert else shaded) * 255).astype(np.uint8)
 
-    def _shade(self, voi: Voi) -> NDArray[np.float32]:
-        shaded = voi.apply(self.pixels)
+    def _shade(self, voi: Voi, rows: slice = slice(None)) -> NDArray[np.float32]:
+        shaded = voi.apply(self.pixels[rows])
         if self.inverted:
-            shaded = np.float32(1) - shaded
+            np.subtract(np.float32(1), shaded, out=shaded)
         if self.padding is not None:
-            shaded[self.padding] = 0
+            shaded[self.padding[rows]] = 0
         return shaded

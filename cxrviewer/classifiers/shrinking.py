@@ -1,0 +1,85 @@
+"""A whole film -> the small squares that networks are given, in one pass over its pixels.
+
+The same function as `preparing.reduce` of `presentation()`, to float32's rounding (a test holds them to 1e-5), without
+a copy of the film in between: a piece of rows is windowed and weighted while it lies in the processor's cache. An
+antialiased bilinear reduction is two matrix products, and a piece of rows touches few rows of the small picture.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxrviewer.studies.radiograph import Radiograph
+
+ROWS = 64
+"""Rows in a piece: 512 KB of a film of 2,048 columns."""
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Shrunk:
+    """squares: one (S, S) float32 in [0, 1] for each size asked for. deviation: of the whole presented film."""
+
+    squares: tuple[Array, ...]
+    deviation: float
+
+
+def shrink(radiograph: Radiograph, *sizes: int) -> Shrunk:
+    """The network's pictures of a radiograph, at each of `sizes`."""
+    height, width = radiograph.shape
+    down = [axis_weights(height, size) for size in sizes]
+    tall = [np.zeros((size, width), np.float32) for size in sizes]
+    total = squares = 0.0
+    for first, rows in radiograph.presented_rows(ROWS):
+        last = first + len(rows)
+        for axis, result in zip(down, tall, strict=True):
+            start, stop = axis.touched(first, last)
+            result[start:stop] += axis.matrix[start:stop, first:last] @ rows
+        flat = rows.reshape(-1)
+        total += float(flat.sum())
+        squares += float(flat @ flat)
+    mean = total / (height * width)
+    small = [
+        np.clip(rows @ axis_weights(width, size).matrix.T, 0, 1)
+        for rows, size in zip(tall, sizes, strict=True)
+    ]
+    return Shrunk(tuple(small), math.sqrt(max(squares / (height * width) - mean * mean, 0.0)))
+
+
+@dataclass(frozen=True, eq=False)
+class Axis:
+    """One direction of the reduction: matrix (size, pixels) float32, each row adding up to 1; where its rows begin and
+    end, (size,) each, both growing."""
+
+    matrix: Array
+    begins: NDArray[np.int64]
+    ends: NDArray[np.int64]
+
+    def touched(self, first: int, last: int) -> tuple[int, int]:
+        """The small picture's rows, from and to, that the film's rows `first` to `last` have a part in."""
+        start = int(np.searchsorted(self.ends, first, "right"))
+        return start, max(start, int(np.searchsorted(self.begins, last, "left")))
+
+
+@lru_cache(16)
+def axis_weights(pixels: int, size: int) -> Axis:
+    """A triangle around each half-pixel centre, as wide as the reduction is strong (torch's `antialias=True`).
+
+    In float32 and in torch's order: where a small picture is enlarged, the rounding of the centres shows.
+    """
+    half, one = np.float32(0.5), np.float32(1)
+    scale = np.float32(pixels) / np.float32(size)
+    reach = max(scale, one)
+    centres = scale * (np.arange(size, dtype=np.float32) + half)
+    begins = np.maximum((centres - reach + half).astype(np.int64), 0)
+    ends = np.minimum((centres + reach + half).astype(np.int64), pixels)
+    places = np.arange(pixels, dtype=np.float32)
+    weights = np.maximum(one - np.abs((places - centres[:, None] + half) * (one / reach)), 0)
+    weights *= (places >= begins[:, None]) & (places < ends[:, None])
+    return Axis(weights / weights.sum(1, keepdims=True), begins, ends)
