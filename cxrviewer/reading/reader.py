@@ -24,6 +24,7 @@ from cxrviewer.classifiers.prediction import Prediction
 from cxrviewer.classifiers.targets import Target, parse_target
 from cxrviewer.errors import ArchiveError, CxrError, NotFoundError, OutOfScopeError
 from cxrviewer.logs import get_logger
+from cxrviewer.reading.memory import give_back
 from cxrviewer.reading.values import Failure, Reading
 from cxrviewer.settings import Settings, get_settings
 from cxrviewer.studies.opening import open_study
@@ -95,6 +96,7 @@ class Reader:
         with self._lock:
             if self._model is None:
                 model = self._open_model(self._model_id, self.settings)
+                give_back()  # what reading and translating the weights took
                 self._variant = variant_of(model.card, self.settings)
                 self._model = model
             return self._model
@@ -200,9 +202,12 @@ class Reader:
             return known
         from cxrviewer.explainers import explainer
 
-        explanation = explainer(method, **dict(options or {})).explain(
-            self.model.serving, radiograph, key.target, progress, cancelled
-        )
+        try:
+            explanation = explainer(method, **dict(options or {})).explain(
+                self.model.serving, radiograph, key.target, progress, cancelled
+            )
+        finally:
+            give_back()
         if self.archive is not None and self.archive.holds(radiograph.digest):
             self.archive.save_explanation(key, explanation)
         return explanation
