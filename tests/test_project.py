@@ -23,6 +23,7 @@ REQUIREMENT_FILES = ("requirements.txt", "requirements-dev.txt")
 
 TRANSITIVE_IMPORTS = {
     "pandas": "streamlit",
+    "pyarrow": "streamlit",
     "matplotlib": "captum",
     "torchmetrics": "lightning",
     "tqdm": "lightning",
@@ -74,10 +75,18 @@ def imported_from_outside() -> set[str]:
     return names - set(sys.stdlib_module_names) - {"cxrviewer", "pages", "viewer_app"}
 
 
+def extras() -> set[str]:
+    """What the optional extras bring; their names are those of their modules."""
+    tables = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    found = [Requirement(line) for lines in tables["optional-dependencies"].values() for line in lines]
+    assert all({">=", "<"} <= {part.operator for part in requirement.specifier} for requirement in found)
+    return {requirement.name for requirement in found}
+
+
 def test_nothing_is_imported_that_is_not_required() -> None:
     named = {canonicalize_name(requirement.name) for requirement in requirements("requirements.txt")}
     owners = importlib.metadata.packages_distributions()
-    for module in imported_from_outside() - set(TRANSITIVE_IMPORTS):
+    for module in imported_from_outside() - set(TRANSITIVE_IMPORTS) - extras():
         distributions = {canonicalize_name(name) for name in owners.get(module, [])}
         assert distributions & named, f"{module} is imported, but no requirement brings it"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from dataclasses import replace
+from pathlib import Path
 
 from cxrviewer.datasets.dataset import Dataset, Row
 
@@ -33,12 +34,13 @@ def identical_pictures(dataset: Dataset) -> tuple[tuple[Row, ...], ...]:
     """Rows whose files hold the same bytes, in sets of two and more. Only files of equal size are read."""
     by_size: dict[int, list[Row]] = defaultdict(list)
     for row in dataset.rows:
-        by_size[(dataset.root / row.image).stat().st_size].append(row)
+        picture = dataset.picture(row)
+        by_size[picture.stat().st_size if isinstance(picture, Path) else 0].append(row)
     by_content: dict[str, list[Row]] = defaultdict(list)
     for rows in by_size.values():
         if len(rows) > 1:
             for row in rows:
-                digest = hashlib.sha256((dataset.root / row.image).read_bytes()).hexdigest()
+                digest = hashlib.sha256(dataset.picture(row).read_bytes()).hexdigest()
                 by_content[digest].append(row)
     return tuple(tuple(rows) for rows in by_content.values() if len(rows) > 1)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from pydantic import JsonValue
 
 from cxrviewer.datasets import read_dataset
 from cxrviewer.datasets.dataset import Dataset, Row
@@ -62,7 +63,10 @@ class LeakCheck:
 
 @dataclass(frozen=True)
 class Inspection:
-    """The answer of `datasets inspect`. `missing_files` counts what label files name and the folder lacks."""
+    """The answer of `datasets inspect`. `missing_files` counts what label files name and the folder lacks.
+
+    official: pictures by the owner's own parts. lesions: marked areas, apart from the lung masks.
+    """
 
     dataset: str
     images: int
@@ -76,6 +80,8 @@ class Inspection:
     expert_images: int
     boxes: int
     masks: int
+    lesions: int
+    official: dict[str, int]
     leak_check: LeakCheck
     licence: str
     citation: str
@@ -86,9 +92,9 @@ class Inspection:
         return asdict(self)
 
 
-def inspect(name: str, root: Path) -> Inspection:
+def inspect(name: str, root: Path, options: Mapping[str, JsonValue] | None = None) -> Inspection:
     """Read a folder as the named data set and count. Raises CxrError as `read_dataset` does."""
-    return inspect_dataset(read_dataset(name, root))
+    return inspect_dataset(read_dataset(name, root, options))
 
 
 def inspect_dataset(dataset: Dataset) -> Inspection:
@@ -100,13 +106,15 @@ def inspect_dataset(dataset: Dataset) -> Inspection:
         patients=len({row.patient for row in rows}),
         missing_files=len(dataset.missing),
         labels={label: _count(rows, label) for label in dataset.labels},
-        missing_examples=dataset.missing[:SHOWN],
+        missing_examples=tuple(dataset.missing[:SHOWN]),
         views=_tally([row.view for row in rows]),
         sexes=_tally([row.sex for row in rows]),
         ages=_ages(rows),
         expert_images=sum(row.expert for row in rows),
         boxes=sum(len(row.boxes) for row in rows),
         masks=sum(row.mask is not None for row in rows),
+        lesions=sum(len(row.lesions) for row in rows),
+        official=dict(Counter(str(row.official) for row in rows if row.official is not None).most_common()),
         leak_check=check_leaks(dataset),
         licence=dataset.licence,
         citation=dataset.citation,

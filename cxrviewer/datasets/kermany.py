@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from cxrviewer.datasets.dataset import Dataset, Row, Terms
+from cxrviewer.datasets.dataset import ABNORMAL, Dataset, Part, Row, Terms
 from cxrviewer.datasets.grouping import Groups
 from cxrviewer.datasets.tables import inside, read_table, refuse
 from cxrviewer.errors import NotFoundError
@@ -18,11 +18,13 @@ from cxrviewer.labels import PNEUMONIA
 CLASSES = {"NORMAL": 0.0, "PNEUMONIA": 1.0}
 SUFFIXES = {".jpeg", ".jpg", ".png"}
 BACTERIAL = "bacterial"
-ABNORMAL = "abnormal"
 LABELS = (PNEUMONIA, BACTERIAL, ABNORMAL)
 LICENCE = "CC BY 4.0"
 CITATION = "Kermany, Zhang, Goldbaum. Mendeley Data, doi 10.17632/rscbjbr9sj; Kermany et al., Cell 2018"
 AGES = (1.0, 5.0)
+OWNERS_PARTS = {"train": Part.TRAIN, "val": Part.TUNE, "test": Part.REPORT}
+FEWEST_VAL = 16
+"""Pictures in the owner's val part."""
 MASK_TERMS = Terms(
     "CC BY 4.0", "V7 Labs, covid-19-xray-dataset; the left mask covers most of the heart by design"
 )
@@ -61,9 +63,12 @@ def read(root: Path) -> Dataset:
             "Point at the folder that holds train/NORMAL and train/PNEUMONIA.",
         )
     notes: tuple[str, ...] = ()
-    val = sum(row.image.startswith("val/") for row in rows)
-    if 0 < val <= 16:
-        notes = (f"The owner's val part has {val} pictures, too few to choose by: split by person instead.",)
+    val = sum(row.official is Part.TUNE for row in rows)
+    if 0 < val <= FEWEST_VAL:
+        notes = (
+            f"The owner's val part has {val} pictures, too few to choose by: split by person instead, "
+            'with "split": "patient" in the recipe, which is what is done unless it says otherwise.',
+        )
     return Dataset(
         "kermany",
         root,
@@ -88,7 +93,8 @@ def _from_folders(root: Path) -> list[Row]:
             if path.suffix.lower() in SUFFIXES and not path.is_symlink():
                 patient = patient_of(part, path.stem)
                 labels = labels_of(folder.name, path.stem)
-                rows.append(Row(path.relative_to(root).as_posix(), patient, patient, labels))
+                image, official = path.relative_to(root).as_posix(), OWNERS_PARTS.get(part)
+                rows.append(Row(image, patient, patient, labels, official=official))
     return rows
 
 
@@ -124,7 +130,8 @@ def _from_manifest(root: Path, manifest: Path) -> tuple[list[Row], list[str]]:
         part = line.get("kaggle_split") or path.parent.parent.name
         mask = str(base / line["mask"]) if line["mask"] and (base / line["mask"]).is_file() else None
         patient = patient_of(part, path.stem)
-        rows.append(Row(image, patient, groups.of(patient), labels_of(line["label"], path.stem), mask=mask))
+        labels, official = labels_of(line["label"], path.stem), OWNERS_PARTS.get(part)
+        rows.append(Row(image, patient, groups.of(patient), labels, mask=mask, official=official))
     return rows, missing
 
 

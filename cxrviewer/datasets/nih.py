@@ -1,37 +1,44 @@
 """ChestX-ray14 (Wang et al., CVPR 2017): 14 labels text-mined from reports, so noisy; mostly adults, one centre.
 
-Reads the owner's layout (`Data_Entry_2017*.csv`, `images*/`, `BBox_List_2017.csv`) and the small one with
-`labels.csv`, `boxes.csv` and lists of experts' labels beside `images/`.
+Reads the owner's layout (`Data_Entry_2017*.csv`, `images*/`, `BBox_List_2017.csv`, `train_val_list.txt` and
+`test_list.txt`) and the small one with `labels.csv`, `boxes.csv` and lists of experts' labels beside `images/`.
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
 from pathlib import Path
 
-from cxrviewer.datasets.dataset import Box, Dataset, Row
-from cxrviewer.datasets.tables import inside, read_table, refuse
+import numpy as np
+
+from cxrviewer.datasets.columns import Mask, Table, among, header_of, read_columns, repeated
+from cxrviewer.datasets.dataset import ABNORMAL, NO_FINDING, Box, Dataset, Part, Row
+from cxrviewer.datasets.files import files_below, find
+from cxrviewer.datasets.tables import read_table, refuse
 from cxrviewer.errors import NotFoundError
 from cxrviewer.labels import NIH_14, PNEUMONIA, canonical
 from cxrviewer.studies.radiograph import View
 
-ABNORMAL = "abnormal"
 LABELS = (*NIH_14, PNEUMONIA, ABNORMAL)
 LICENCE = "free use with acknowledgement of the NIH Clinical Center"
 CITATION = "Wang et al., ChestX-ray8, CVPR 2017; experts' labels: Majkowska et al. 2020, Tang et al. 2020"
-NO_FINDING = "No Finding"
 EXPERT_LISTS = ("expert_google2019.csv", "normal_abnormal_cadlab.csv")
+OFFICIAL_LISTS = {"train_val_list.txt": Part.TRAIN, "test_list.txt": Part.REPORT}
 
 MAX_AGE = 120
 OWNER_SIDE = 1024
 """The owner's boxes are pixels of the release with this side."""
 
+FINDINGS, AGE, VIEW, PATIENT = "Finding Labels", "Patient Age", "View Position", "Patient ID"
+SEXES = ("Patient Gender", "Patient Sex")
+"""The edition of 2020 renamed the column."""
+
 _VIEWS = {"PA": View.PA, "AP": View.AP}
 _UNITS = {"Y": 1.0, "M": 12.0, "D": 365.25}
 _SLACK = 0.01
 """Published boxes may end a rounding error outside the picture."""
+_IMAGES = re.compile(r"images[^/]*/")
 _AGE = re.compile(r"\d{1,3}[YMD]?")
 
 
@@ -47,42 +54,46 @@ def labels_of(names: list[str]) -> dict[str, float]:
 def read(root: Path) -> Dataset:
     """The folder's pictures. Raises NotFoundError or LabelFileError (with line numbers)."""
     listing = _label_file(root)
-    required = [
-        "Image Index",
-        "Finding Labels",
-        "Patient ID",
-        "Patient Age",
-        "Patient Gender",
-        "View Position",
-    ]
-    table = read_table(listing, required)
-    _check(root, listing.name, table)
-    images = {path.name: path for path in sorted(root.glob("images*/**/*")) if path.is_file()}
-    boxes, experts = _boxes(root), _experts(root)
-    patients_with_expert = {
-        line["Patient ID"] for _, line in table if _name(line) in experts or _name(line) in boxes
-    }
-    rows, missing = [], []
-    for _, line in table:
-        path = images.get(_name(line))
-        if path is None:
-            missing.append(_name(line))
-            continue
-        patient = f"nih:{int(line['Patient ID'])}"
+    header = header_of(listing)
+    # The file's name: a re-encoded copy may have another ending than the owner's `Image Index`.
+    name = "filename" if "filename" in header else "Image Index"
+    sex = next((column for column in SEXES if column in header), SEXES[0])
+    table = read_columns(listing, (name, PATIENT), (FINDINGS, AGE, sex, VIEW))
+    hashes = table.hashes(name)
+    _check(table, name, repeated(hashes))
+    folder = files_below(root)
+    files = {path.rsplit("/", 1)[-1]: path for path in folder.paths if _IMAGES.match(path)}
+    boxes, official = _boxes(root), _official(root)
+    marked = np.flatnonzero(among(hashes, {*_experts(root), *boxes}))
+    patients_with_expert = set(table.at(PATIENT, marked))
+    found = find(table, name, hashes, files)
+    columns = zip(
+        found.paths,
+        table.at(PATIENT, found.rows),
+        table.coded[FINDINGS].at(found.rows, lambda text: labels_of(_names(text))),
+        table.coded[VIEW].at(found.rows, _VIEWS.get),
+        table.coded[AGE].at(found.rows, _age),
+        table.coded[sex].at(found.rows, lambda text: text or None),
+        strict=True,
+    )
+    rows = []
+    for path, number, labels, view, age, of_sex in columns:
+        patient, picture = f"nih:{int(number)}", path.rsplit("/", 1)[-1]
         rows.append(
             Row(
-                image=path.relative_to(root).as_posix(),
+                image=path,
                 patient=patient,
                 group=patient,
-                labels=labels_of([canonical(name) for name in line["Finding Labels"].split("|")]),
-                view=_VIEWS.get(line["View Position"]),
-                age_years=_age(line["Patient Age"]),
-                sex=line["Patient Gender"] or None,
-                boxes=tuple(boxes.get(_name(line), ())),
-                expert=line["Patient ID"] in patients_with_expert,
+                labels=labels,
+                view=view,
+                age_years=age,
+                sex=of_sex,
+                boxes=tuple(boxes.get(picture, ())),
+                expert=number in patients_with_expert,
+                official=official.get(picture),
             )
         )
-    return Dataset("nih", root, tuple(rows), LABELS, tuple(missing), LICENCE, CITATION)
+    return Dataset("nih", root, tuple(rows), LABELS, found.missing, LICENCE, CITATION, folder.notes)
 
 
 def _label_file(root: Path) -> Path:
@@ -94,9 +105,8 @@ def _label_file(root: Path) -> Path:
     )
 
 
-def _name(line: Mapping[str, str]) -> str:
-    """The file's name: a re-encoded copy may have another ending than the owner's `Image Index`."""
-    return line.get("filename") or line["Image Index"]
+def _names(text: str) -> list[str]:
+    return [canonical(name) for name in text.split("|")]
 
 
 def _age(text: str) -> float | None:
@@ -106,26 +116,21 @@ def _age(text: str) -> float | None:
     return years if years <= MAX_AGE else None
 
 
-def _check(root: Path, name: str, table: list[tuple[int, Mapping[str, str]]]) -> None:
+def _check(table: Table, name: str, again: Mask) -> None:
     known = {*NIH_14, NO_FINDING}
-    seen: set[str] = set()
-    wrong: dict[str, list[int]] = defaultdict(list)
-    for number, line in table:
-        findings = [canonical(label) for label in line["Finding Labels"].split("|")]
-        checks = {
-            "an unknown finding": not set(findings) <= known,
-            "No Finding beside a finding": NO_FINDING in findings and len(findings) > 1,
-            "a picture that was named before": _name(line) in seen,
-            "a picture outside the folder": not inside(root, _name(line)),
-            "a patient that is no number": not line["Patient ID"].isdigit(),
-            "an age that is no number": not _AGE.fullmatch(line["Patient Age"]),
-        }
-        seen.add(_name(line))
-        for what, bad in checks.items():
-            if bad:
-                wrong[what].append(number)
-    for what, lines in wrong.items():
-        refuse(name, lines, what)
+    findings = table.coded[FINDINGS]
+    for what, wrong in {
+        "an unknown finding": findings.where(lambda text: not set(_names(text)) <= known),
+        "No Finding beside a finding": findings.where(
+            lambda text: "|" in text and NO_FINDING in _names(text)
+        ),
+        "a picture that was named before": again,
+        "a picture outside the folder": table.leaving(name),
+        "a picture without a name": table.empty(name),
+        "a patient that is no number": ~table.matches(PATIENT, r"^\d{1,12}$"),
+        "an age that is no number": table.coded[AGE].where(lambda text: not _AGE.fullmatch(text)),
+    }.items():
+        table.refuse(wrong, what)
 
 
 def _boxes(root: Path) -> dict[str, list[Box]]:
@@ -163,3 +168,19 @@ def _fraction(text: str, side: float) -> float:
 def _experts(root: Path) -> set[str]:
     paths = [root / name for name in EXPERT_LISTS if (root / name).is_file()]
     return {line["filename"] for path in paths for _, line in read_table(path, ["filename"])}
+
+
+def _official(root: Path) -> dict[str, Part]:
+    """The owner's parts by file name. Raises LabelFileError where a picture stands in both lists, or twice in one."""
+    parts: dict[str, Part] = {}
+    for listing, part in OFFICIAL_LISTS.items():
+        if not (path := root / listing).is_file():
+            continue
+        again = []
+        for number, line in enumerate(path.read_text("utf-8-sig", "replace").splitlines(), 1):
+            if name := line.strip():
+                if name in parts:
+                    again.append(number)
+                parts[name] = part
+        refuse(listing, again, "a picture that was listed before")
+    return parts

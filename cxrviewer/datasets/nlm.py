@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cxrviewer.datasets.dataset import Dataset, Row
+from cxrviewer.datasets.dataset import ABNORMAL, Dataset, Row
 from cxrviewer.datasets.tables import inside, read_table, refuse
 
 TUBERCULOSIS = "tuberculosis"
-ABNORMAL = "abnormal"
 LABELS = (TUBERCULOSIS, ABNORMAL)
 LICENCE = "public domain, acknowledgement asked"
 CITATION = "Jaeger et al., Quant Imaging Med Surg 2014;4(6):475-477"

@@ -10,24 +10,17 @@ import csv
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
 
-from cxrviewer.datasets.dataset import Dataset, Row
+from cxrviewer.datasets.dataset import Dataset, Part, Row
 from cxrviewer.datasets.tables import read_table, refuse
 from cxrviewer.errors import SplitError
 
+__all__ = ["COLUMNS", "Fractions", "Part", "SplitRow", "check", "read_split", "split_by_group", "write_split"]
+
 COLUMNS = ("dataset", "patient", "group", "image", "part")
-
-
-class Part(StrEnum):
-    """Which use a row may be put to."""
-
-    TRAIN = "train"
-    TUNE = "tune"
-    REPORT = "report"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,9 @@ import csv
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cxrviewer.errors import LabelFileError, NotFoundError
 
 MAX_REPORTED = 5
@@ -49,9 +52,9 @@ def _rows(
     refuse(name, wrong, f"expected {len(header)} fields")
 
 
-def refuse(name: str, lines: Sequence[int], what: str) -> None:
+def refuse(name: str, lines: Sequence[int] | NDArray[np.int64], what: str) -> None:
     """Raise LabelFileError naming the first wrong lines; do nothing where there are none."""
-    if lines:
+    if len(lines):
         shown = ", ".join(str(line) for line in lines[:MAX_REPORTED])
         more = f" and {len(lines) - MAX_REPORTED} more" if len(lines) > MAX_REPORTED else ""
         raise LabelFileError(f"{name}, line {shown}{more}: {what}.", "Correct or remove these lines.")

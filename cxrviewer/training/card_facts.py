@@ -70,7 +70,12 @@ def _masks(dataset: Dataset) -> TrainingData | None:
 
 def recipe_of(config: TrainingConfig) -> dict[str, JsonValue]:
     """The configuration without the folders of the machine it ran on."""
-    sources = tuple(source.model_copy(update={"root": ""}) for source in config.sources)
+    sources = tuple(
+        source.model_copy(
+            update={"root": "", "options": {k: v for k, v in source.options.items() if k != "arguments"}}
+        )
+        for source in config.sources
+    )
     public = config.model_copy(update={"sources": sources, "start": Path(config.start).name})
     return _JSON.validate_json(public.model_dump_json())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from cxrviewer.errors import ConfigurationError, NotFoundError
 
@@ -17,10 +17,18 @@ class _Frozen(BaseModel):
 
 
 class Source(_Frozen):
-    """One data set. `draws`: pictures drawn from it an epoch (0: all of them once)."""
+    """One data set. `draws`: pictures drawn from it an epoch (0: all of them once).
+
+    options: what its reader lets one choose (docs/datasets.md). split: by patient, by patient with every label spread
+    evenly, or the owner's own parts. folds, fold: k-fold instead of that; the fold, from 0, is reported on.
+    """
 
     name: str
     root: str
+    options: dict[str, JsonValue] = {}
+    split: Literal["patient", "stratified", "official"] = "patient"
+    folds: int = Field(default=0, ge=0, le=100)
+    fold: int = Field(default=0, ge=0)
     draws: int = Field(default=0, ge=0)
     tune: float = Field(default=0.1, ge=0, le=1)
     report: float = Field(default=0.1, ge=0, le=1)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import JsonValue
 
 from cxrviewer.classifiers.registry import find, open_model
 from cxrviewer.datasets import Dataset, Row, read_dataset
@@ -62,20 +63,21 @@ def evaluate_model(
     splits: Path | None = None,
     out: Path | None = None,
     progress: Progress | None = None,
+    options: Mapping[str, JsonValue] | None = None,
 ) -> Evaluation:
     """Score the rows of a part, measure, and write `metrics.json` and `predictions.csv` into `out`.
 
-    splits: a `split.csv`, or None for the one that goes with the bundle. A data set that no row of it names was
-    never trained on: all of it is measured, and `part` becomes `all`. Raises CxrError.
+    options: what the data set's reader lets one choose. splits: a `split.csv`, or None for the one that goes with the
+    bundle. A data set that no row of it names was never trained on: all of it is measured, and `part` becomes `all`.
+    Raises CxrError.
     """
     model = open_model(model_id)
-    data = read_dataset(dataset, root)
+    data = read_dataset(dataset, root, options)
     rows, used = choose_rows(data, part, _split(model.card.id, splits))
     targets = model.card.targets
-    scored = score_files(model.serving, [root / row.image for row in rows], progress)
+    scored = score_files(model.serving, [data.picture(row) for row in rows], progress)
     names = tuple(target.label for target in targets)
-    table = [[row.labels.get(name, np.nan) for name in names] for row in rows]
-    labels = np.array(table, np.float32).reshape(len(rows), len(names))
+    labels = replace(data, rows=tuple(rows)).targets(names)
     probabilities = probabilities_of(targets, scored.logits)
     metrics = measure(labels, probabilities, tasks_of(targets), [row.patient for row in rows])
     evaluation = Evaluation(model.card.id, dataset, used, names, labels, probabilities, metrics)

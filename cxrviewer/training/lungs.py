@@ -27,6 +27,7 @@ from cxrviewer.classifiers.bundle import save_bundle
 from cxrviewer.classifiers.card import ArchitectureCard, Card, InputCard
 from cxrviewer.classifiers.lungs import ARCHITECTURE, LungNet
 from cxrviewer.classifiers.preparing import InputSpec, reduce, standardise
+from cxrviewer.datasets import Member
 from cxrviewer.datasets.splits import Part, write_split
 from cxrviewer.errors import ConfigurationError, CxrError
 from cxrviewer.evaluation.overlap import dice, mean_interval
@@ -78,7 +79,7 @@ class Masked:
     patients: tuple[str, ...]
 
 
-def load_lungs(path: Path, size: int) -> NDArray[np.uint8]:
+def load_lungs(path: Path | Member, size: int) -> NDArray[np.uint8]:
     """A mask file -> (size, size) uint8: the share of lung in 254ths, IGNORED where any of it is a device."""
     values = np.rint(read_grey(path) * 255)
     lung = reduce((values == MASK_LUNG).astype(np.float32), size)

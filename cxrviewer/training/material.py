@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from cxrviewer.classifiers.classifier import Architecture
 from cxrviewer.classifiers.preparing import InputSpec
-from cxrviewer.datasets import Dataset, Row, read_dataset
+from cxrviewer.datasets import Dataset, Member, Row, read_dataset
 from cxrviewer.datasets.grouping import join_identical
-from cxrviewer.datasets.splits import Fractions, Part, SplitRow, read_split, split_by_group
+from cxrviewer.datasets.splits import Fractions, Part, SplitRow, read_split
+from cxrviewer.datasets.splitting import SPLITS, split_into_folds
 from cxrviewer.errors import ConfigurationError, SplitError
 from cxrviewer.labels import PNEUMONIA, VOCABULARIES, Head
-from cxrviewer.training.config import TrainingConfig
+from cxrviewer.training.config import Source, TrainingConfig
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +45,9 @@ class Material:
         keep = self.parts == part.value
         return np.flatnonzero(keep if source is None else keep & (self.source == source))
 
-    def picture(self, index: int) -> Path:
-        """The file of a row."""
-        return self.datasets[int(self.source[index])].root / self.rows[index].image
+    def picture(self, index: int) -> Path | Member:
+        """Where a row's picture is read from."""
+        return self.datasets[int(self.source[index])].picture(self.rows[index])
 
     def mask(self, index: int) -> Path | None:
         """The lung mask of a row, where there is one."""
@@ -70,13 +71,13 @@ def gather(config: TrainingConfig, split: Path | None = None) -> Material:
     Raises LabelFileError, NotFoundError, ConfigurationError, or SplitError where `split` is of other data.
     """
     labels = (*(target.label for target in architecture_of(config).targets), *config.auxiliary)
-    datasets = [read_dataset(source.name, Path(source.root)) for source in config.sources]
+    datasets = [read_dataset(source.name, Path(source.root), source.options) for source in config.sources]
     if split is None:
         datasets = [join_identical(dataset) for dataset in datasets]
         rows = [
             row
             for dataset, source in zip(datasets, config.sources, strict=True)
-            for row in split_by_group(dataset, Fractions(source.tune, source.report), config.split_seed)
+            for row in _parted(dataset, source, config.split_seed)
         ]
     else:
         rows = _earlier(split, datasets)
@@ -88,6 +89,13 @@ def gather(config: TrainingConfig, split: Path | None = None) -> Material:
         source=np.repeat(np.arange(len(datasets)), [len(dataset.rows) for dataset in datasets]),
         split=tuple(rows),
     )
+
+
+def _parted(dataset: Dataset, source: Source, seed: int) -> tuple[SplitRow, ...]:
+    """A source's rows with their parts, in the way that the recipe asks for."""
+    if source.folds:
+        return split_into_folds(dataset, source.folds, source.fold, seed)
+    return SPLITS[source.split](dataset, Fractions(source.tune, source.report), seed)
 
 
 def _earlier(split: Path, datasets: list[Dataset]) -> list[SplitRow]:

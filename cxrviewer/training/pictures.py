@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from cxrviewer.classifiers.preparing import reduce, standardise
-from cxrviewer.errors import UnreadableError
+from cxrviewer.datasets import Member
+from cxrviewer.errors import CxrError, UnreadableError
+from cxrviewer.studies.opening import Format, open_study, sniff
 from cxrviewer.training.augmentation import draw, mix, move, shade
 from cxrviewer.training.config import Augmentation
 
@@ -23,35 +26,53 @@ MASK_LUNG = 255
 Progress = Callable[[int, int], None]
 
 
-def read_grey(path: Path) -> NDArray[np.float32]:
-    """A JPEG or PNG with 8 or 16 bit a channel -> (H, W) float32 in [0, 1]. Raises UnreadableError."""
+def read_grey(path: Path | Member) -> NDArray[np.float32]:
+    """A JPEG or PNG with 8 or 16 bit a channel, or DICOM -> (H, W) float32 in [0, 1].
+
+    DICOM goes the viewer's own way, so that training sees what serving will. Raises CxrError.
+    """
     try:
-        with Image.open(path, formats=("JPEG", "PNG")) as image:
+        data = path.read_bytes()
+    except OSError as exc:
+        raise _unreadable(path) from exc
+    if _is_dicom(data):
+        return open_study(data).presentation()
+    try:
+        with Image.open(BytesIO(data), formats=("JPEG", "PNG")) as image:
             deep = image.mode.startswith("I")
             upright = ImageOps.exif_transpose(image)
             pixels = np.asarray(upright if deep else upright.convert("L"), np.float32)
     except (OSError, SyntaxError, ValueError) as exc:
-        raise UnreadableError(
-            f"The picture {path.name} cannot be read.", "Fetch it again, or leave it out."
-        ) from exc
+        raise _unreadable(path) from exc
     return pixels / np.float32(65535 if deep else 255)
 
 
-def load_picture(path: Path, size: int) -> NDArray[np.uint8]:
+def _is_dicom(data: bytes) -> bool:
+    try:
+        return sniff(data) is Format.DICOM
+    except CxrError:  # Pillow then says that it cannot be read
+        return False
+
+
+def _unreadable(path: Path | Member) -> UnreadableError:
+    return UnreadableError(f"The picture {path.name} cannot be read.", "Fetch it again, or leave it out.")
+
+
+def load_picture(path: Path | Member, size: int) -> NDArray[np.uint8]:
     """A picture file -> (size, size) uint8, reduced as in serving."""
     return np.rint(reduce(read_grey(path), size) * 255).astype(np.uint8)
 
 
-def load_mask(path: Path, size: int) -> NDArray[np.uint8]:
+def load_mask(path: Path | Member, size: int) -> NDArray[np.uint8]:
     """A lung mask -> (size, size) uint8: the share of lung in each pixel, in 255ths."""
     inside = (read_grey(path) == MASK_LUNG / 255).astype(np.float32)
     return np.rint(reduce(inside, size) * 255).astype(np.uint8)
 
 
 def load_all(
-    paths: Sequence[Path | None],
+    paths: Sequence[Path | Member | None],
     size: int,
-    load: Callable[[Path, int], NDArray[np.uint8]] = load_picture,
+    load: Callable[[Path | Member, int], NDArray[np.uint8]] = load_picture,
     progress: Progress | None = None,
 ) -> NDArray[np.uint8]:
     """(N, size, size) uint8; a path that is None gives zeros."""

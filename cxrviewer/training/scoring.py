@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from cxrviewer.classifiers.engines import MAX_BATCH
 from cxrviewer.classifiers.preparing import prepare, prepare_small
 from cxrviewer.classifiers.serving import ServingClassifier
+from cxrviewer.datasets import Member
 from cxrviewer.training.pictures import read_grey
 
 Progress = Callable[[float], None]
@@ -31,7 +32,7 @@ class Scored:
 
 
 def score_files(
-    serving: ServingClassifier, paths: Sequence[Path], progress: Progress | None = None
+    serving: ServingClassifier, paths: Sequence[Path | Member], progress: Progress | None = None
 ) -> Scored:
     """Read, prepare as in serving, and score. Raises UnreadableError."""
     with ThreadPoolExecutor(2) as pool:
