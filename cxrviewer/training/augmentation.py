@@ -12,6 +12,9 @@ from cxrviewer.training.mixing import blend, swap_surroundings
 
 _COLUMNS = 20
 
+_PLAIN = 0.25
+"""Of the pictures whose surroundings are changed, the share that gets none at all: even grey."""
+
 
 def draw(seed: int, epoch: int, indices: NDArray[np.int64]) -> NDArray[np.float32]:
     """float32 (N, 20) in [-1, 1): one row of random numbers a picture, the same for the same arguments."""
@@ -56,7 +59,8 @@ def mix(
     """Other surroundings, then blends, as often as asked for; returns pictures, masks and targets (see mixing.py)."""
     unit = (numbers + np.float32(1)) / np.float32(2)
     if how.surroundings > 0:
-        pictures = swap_surroundings(pictures, masks, has_mask, unit[:, 16] - np.float32(how.surroundings))
+        takes_part, plain = unit[:, 16] < how.surroundings, unit[:, 19] < _PLAIN
+        pictures = swap_surroundings(pictures, masks, has_mask, takes_part, plain)
     if how.blend > 0:
         # At most half of the partner, and most often little of it: the picture stays the one that it was.
         share = np.where(unit[:, 17] < how.blend, 0.5 * unit[:, 18] ** 1.5, 0).astype(np.float32)

@@ -153,6 +153,12 @@ def _beyond_lungs(checks: dict[str, JsonValue]) -> Iterator[str]:
             f"The pneumonia answer does not rest on the lungs alone: AUROC {whole:.3f} on whole pictures, "
             f"{alone:.3f} on lungs alone, {without:.3f} with the lungs hidden."
         )
+    lungs, around = (shown.get(f"moved, by the {what}") for what in ("lungs", "surroundings"))
+    if isinstance(lungs, float) and isinstance(around, float) and around > BLIND:
+        yield (
+            f"Lungs set into another picture's surroundings: the answer follows the lungs with AUROC {lungs:.3f} and "
+            f"the surroundings with {around:.3f} (0.5 would be right)."
+        )
 
 
 def software() -> dict[str, str]:

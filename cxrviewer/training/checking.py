@@ -83,9 +83,11 @@ def sources_told_apart(
 
 
 def lung_dependence(serving: ServingClassifier, material: Material) -> dict[str, float | int | None]:
-    """AUROC of the pneumonia head with the whole picture, with the lungs alone, and without them.
+    """AUROC of the pneumonia head with the whole picture, with the lungs alone, without them, and with them moved.
 
-    What is taken away becomes the mean grey of what is left. Of the report part's rows that have a lung mask.
+    What is taken away becomes the mean grey of what is left. Moved lungs stand in the surroundings of another picture,
+    dealt at random: the answer should then follow the lungs and not the surroundings (0.5). Of the report part's rows
+    that have a lung mask.
     """
     target = next((t for t in serving.targets if t.head is Head.PNEUMONIA), None)
     rows = [int(i) for i in material.chosen(Part.REPORT) if material.mask(int(i)) is not None]
@@ -105,14 +107,18 @@ def lung_dependence(serving: ServingClassifier, material: Material) -> dict[str,
     column, truth, inside = serving.targets.index(target), np.array(labels), np.stack(lungs)
     whole = np.stack(pictures)
 
-    def area(shown: NDArray[np.float32]) -> float | None:
-        return auroc(truth, score_small(serving, shown).logits[:, column])
+    def logits(shown: NDArray[np.float32]) -> NDArray[np.float32]:
+        return score_small(serving, shown).logits[:, column]
 
+    around = np.random.default_rng(0).permutation(len(whole))
+    moved = logits(np.where(inside, whole, whole[around]))
     return {
         "pictures": len(whole),
-        "whole picture": area(whole),
-        "lungs alone": area(keep(whole, inside)),
-        "without lungs": area(keep(whole, ~inside)),
+        "whole picture": auroc(truth, logits(whole)),
+        "lungs alone": auroc(truth, logits(keep(whole, inside))),
+        "without lungs": auroc(truth, logits(keep(whole, ~inside))),
+        "moved, by the lungs": auroc(truth, moved),
+        "moved, by the surroundings": auroc(truth[around], moved),
     }
 
 

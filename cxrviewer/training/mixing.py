@@ -15,23 +15,30 @@ _MARGIN = 0.04
 
 
 def swap_surroundings(
-    pictures: torch.Tensor, masks: torch.Tensor, has_mask: NDArray[np.bool_], chance: NDArray[np.float32]
+    pictures: torch.Tensor,
+    masks: torch.Tensor,
+    has_mask: NDArray[np.bool_],
+    takes_part: NDArray[np.bool_],
+    plain: NDArray[np.bool_],
 ) -> torch.Tensor:
     """Put the lungs of some pictures into the surroundings of others, so that these say nothing about the label.
 
-    pictures, masks: (N, 1, S, S) in [0, 1], masks with 1 inside the lungs; has_mask: (N,); chance: (N,), a
-    picture takes part where it is below 0. Partners are pictures with a mask of the same batch, each used once.
+    pictures, masks: (N, 1, S, S) in [0, 1], masks with 1 inside the lungs; has_mask, takes_part: (N,); plain: (N,),
+    surroundings of even grey instead, that of the lungs' own mean. Partners are pictures with a mask of the same
+    batch, each used once.
     """
     partners = np.flatnonzero(has_mask)
-    takes = np.flatnonzero(has_mask & (chance < 0))
+    takes = np.flatnonzero(has_mask & takes_part)
     if len(partners) < 2 or not len(takes):
         return pictures
     following = dict(zip(partners.tolist(), np.roll(partners, 1).tolist(), strict=True))
     others = torch.tensor([following[int(index)] for index in takes])
     chosen = torch.from_numpy(takes)
-    lungs = _soft(masks[chosen])
+    own, inside, lungs = pictures[chosen], masks[chosen], _soft(masks[chosen])
+    grey = (own * inside).sum((1, 2, 3), keepdim=True) / inside.sum((1, 2, 3), keepdim=True).clamp_min(1)
+    around = torch.where(torch.from_numpy(plain[takes])[:, None, None, None], grey, pictures[others])
     out = pictures.clone()
-    out[chosen] = lungs * pictures[chosen] + (1 - lungs) * pictures[others]
+    out[chosen] = lungs * own + (1 - lungs) * around
     return out
 
 

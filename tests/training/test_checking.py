@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
+from PIL import Image
 
+from cxrviewer.classifiers.targets import Target
 from cxrviewer.datasets import Row
+from cxrviewer.labels import PNEUMONIA, Head
 from cxrviewer.studies.radiograph import View
-from cxrviewer.training.checking import header_shortcuts, source_shortcut, sources_told_apart
+from cxrviewer.training import checking
+from cxrviewer.training.checking import header_shortcuts, lung_dependence, source_shortcut, sources_told_apart
 
 RNG = np.random.default_rng(0)
 PATIENTS = [f"p{n}" for n in range(200)]
@@ -67,3 +75,37 @@ def test_features_that_tell_the_sources_apart(shift: float, low: float, high: fl
     assert set(found) == {"kermany", "nih"}
     assert all(value is not None and low <= value <= high for value in found.values())
     assert sources_told_apart(features, np.zeros(200, np.int64), PATIENTS, ["kermany", "nih"]) == {}
+
+
+@pytest.mark.parametrize("looks_at_lungs", [True, False])
+def test_what_the_answer_follows_when_lungs_are_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looks_at_lungs: bool
+) -> None:
+    """Ill pictures are bright all over; one network sees the middle only, where the lungs are, the other the rim."""
+    count, side = 40, 16
+    inside = np.zeros((side, side), np.bool_)
+    inside[4:12, 4:12] = True
+    Image.fromarray(np.where(inside, 255, 0).astype(np.uint8)).save(tmp_path / "mask.png")
+    truth = np.arange(count) % 2
+    for n, ill in enumerate(truth):
+        Image.fromarray(np.full((side, side), 200 if ill else 50, np.uint8)).save(tmp_path / f"{n}.png")
+    material: Any = SimpleNamespace(
+        chosen=lambda part: np.arange(count),
+        mask=lambda row: tmp_path / "mask.png",
+        picture=lambda row: tmp_path / f"{row}.png",
+        labels=(PNEUMONIA,),
+        targets=truth[:, None].astype(np.float32),
+    )
+    serving: Any = SimpleNamespace(
+        targets=(Target(Head.PNEUMONIA, PNEUMONIA),), spec=SimpleNamespace(size=side)
+    )
+    seen = inside if looks_at_lungs else ~inside
+
+    def score(_serving: object, pictures: np.ndarray) -> SimpleNamespace:
+        return SimpleNamespace(logits=pictures[:, seen].mean(1)[:, None])
+
+    monkeypatch.setattr(checking, "score_small", score)
+    found = lung_dependence(serving, material)
+    assert found["pictures"] == count and found["whole picture"] == 1.0
+    assert found["moved, by the lungs"] == 1.0 if looks_at_lungs else found["moved, by the lungs"] != 1.0
+    assert (found["moved, by the surroundings"] == 1.0) is not looks_at_lungs

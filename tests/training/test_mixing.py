@@ -26,8 +26,8 @@ def lungs(count: int, side: int = 50) -> torch.Tensor:
 
 def test_lungs_stay_and_surroundings_come_from_the_partner() -> None:
     pictures, masks = plain([0.1, 0.5, 0.9]), lungs(3)
-    has_mask, chance = np.array([True, False, True]), np.array([-0.1, -0.1, 0.1], np.float32)
-    out = swap_surroundings(pictures, masks, has_mask, chance)
+    has_mask, takes_part = np.array([True, False, True]), np.array([True, True, False])
+    out = swap_surroundings(pictures, masks, has_mask, takes_part, np.zeros(3, np.bool_))
     # The first takes part, and its partner is the last: the second has no mask and the last drew no lot.
     assert torch.equal(out[1:], pictures[1:])
     torch.testing.assert_close(out[0, 0, 15:35, 15:35], torch.full((20, 20), 0.1))
@@ -38,8 +38,18 @@ def test_lungs_stay_and_surroundings_come_from_the_partner() -> None:
 
 
 def test_nobody_to_swap_with_is_no_swap() -> None:
-    pictures, chance = plain([0.1, 0.5]), np.array([-1, -1], np.float32)
-    assert torch.equal(swap_surroundings(pictures, lungs(2), np.array([True, False]), chance), pictures)
+    pictures, everybody = plain([0.1, 0.5]), np.ones(2, np.bool_)
+    out = swap_surroundings(pictures, lungs(2), np.array([True, False]), everybody, ~everybody)
+    assert torch.equal(out, pictures)
+
+
+def test_plain_surroundings_have_the_mean_grey_of_the_lungs() -> None:
+    pictures, everybody = plain([0.1, 0.5]), np.ones(2, np.bool_)
+    pictures[0, 0, 15:35, 15:25] = 0.3
+    out = swap_surroundings(pictures, lungs(2), everybody, everybody, np.array([True, False]))
+    torch.testing.assert_close(out[0, 0, :8], torch.full((8, 50), 0.2))
+    torch.testing.assert_close(out[1, 0, :8], torch.full((8, 50), 0.1))
+    assert torch.equal(out[0, 0, 15:35, 15:35], pictures[0, 0, 15:35, 15:35])
 
 
 def test_a_blend_mixes_pictures_and_labels_in_the_same_measure() -> None:

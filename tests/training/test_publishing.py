@@ -272,5 +272,8 @@ def test_what_was_measured_against_the_model_is_a_limit() -> None:
     weak, beyond = measured_limits({"report": {"nih": part}}, {"pneumonia_auroc_by_what_is_shown": shown})
     assert weak == "The findings are weak: mean AUROC 0.67 (0.64 to 0.70) on 419 pictures of nih."
     assert "0.997" in beyond and "0.740" in beyond and "0.984" in beyond
+    moved = {"pictures": 5, "moved, by the lungs": 0.9, "moved, by the surroundings": 0.69}
+    (sentence,) = measured_limits({}, {"pneumonia_auroc_by_what_is_shown": moved})
+    assert "the lungs with AUROC 0.900 and the surroundings with 0.690" in sentence
     good = {"report": {"nih": part | {"mean_auroc": 0.9}}}
     assert measured_limits(good, {"pneumonia_auroc_by_what_is_shown": shown | {"without lungs": 0.52}}) == ()
