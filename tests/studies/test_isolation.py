@@ -54,6 +54,8 @@ def pid(pool: DecodingPool) -> int:
         ("DEEP JSON", UnreadableError),
         ("HUGE ARRAY", UnreadableError),
         ("OTHER ARRAY", UnreadableError),
+        ("OTHER TYPE", UnreadableError),
+        ("BEYOND", UnreadableError),
         ("NO FIELDS", UnreadableError),
         ("NOT A NUMBER", UnreadableError),
         ("SHORT", UnreadableError),

@@ -85,6 +85,12 @@ _DEEDS = {
     "DEEP JSON": lambda: _raw(_header(b"[" * 100_000)),
     "HUGE ARRAY": lambda: _raw(_header(b'{"ok":true,"arrays":{"pixels":[50000,50000]}}')),
     "OTHER ARRAY": lambda: _raw(_header(b'{"ok":true,"arrays":{"evil":[5,5]}}')),
+    "OTHER TYPE": lambda: _raw(
+        _header(b'{"ok":true,"shared":true,"whole":["<f8"],"arrays":{"pixels":[1,1]}}')
+    ),
+    "BEYOND": lambda: _raw(
+        _header(b'{"ok":true,"shared":true,"whole":"<u2","arrays":{"pixels":[7000,7000]}}')
+    ),
     "NO FIELDS": lambda: _raw(_header(b'{"ok":true,"arrays":{"pixels":[1,1]}}') + bytes(4)),
     "NOT A NUMBER": lambda: _raw(
         _header(b'{"ok":true,"arrays":{"pixels":[1,1]}}') + struct.pack("<f", float("nan"))
