@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import JsonValue
 
 from cxrviewer.cli.output import answering, note, progress, say, say_json
 from cxrviewer.cli.predicting import AsJson
 from cxrviewer.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from pydantic import JsonValue
+
     from cxrviewer.datasets.inspecting import Inspection
 
 datasets = typer.Typer(no_args_is_help=True, help="Data sets.", rich_markup_mode=None)
