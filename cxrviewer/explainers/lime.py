@@ -1,8 +1,9 @@
 """LIME (Ribeiro et al., KDD 2016; doi 10.1145/2939672.2939778) with the lime package's own surrogate.
 
 The picture is cut into regions, some are hidden at random, and a weighted linear model is fitted to the logits.
-The lime package draws, weighs and fits; here only the loop around the network is ours, so that pictures go through
-the fast engine in batches, work can be stopped, and sampling ends once the weights have settled.
+The lime package weighs and fits; here only the samples and the loop around the network are ours: samples are drawn
+in balanced blocks, go through the fast engine in batches, work can be stopped, and sampling ends once the weights
+have settled.
 
 Perturbed pictures are standardised anew, each by its own mean and deviation: that is what the served function does
 to any picture, and LIME explains that function (docs/decisions/0015-explanations.md).
@@ -22,10 +23,10 @@ from cxrviewer.errors import ConfigurationError
 from cxrviewer.explainers.explainer import Attribution, Explainer, Request
 from cxrviewer.explainers.lime_regions import FILLS, SEGMENTATIONS, cut, filling, hide
 
-BATCH = 8
-"""Pictures between two looks at the clock: under half a second on a CPU."""
+BATCH_A_THREAD = 4
+"""Pictures between two looks at the clock, for each thread: under half a second on a CPU."""
 LOOK_EVERY = 50
-"""Samples between two fits."""
+"""Samples between two fits, or a little more where a block does not end there."""
 FEWEST = 100
 """Samples before the first fit is trusted."""
 KERNEL_WIDTH = 0.25
@@ -64,15 +65,45 @@ def fit(kept: NDArray[np.int64], logits: NDArray[np.float64]) -> Fit:
 def draw(seed: int, samples: int, regions: int, paired: bool) -> NDArray[np.int64]:
     """(samples, regions) zeros and ones; row 0 is all ones.
 
-    Unpaired: the very draws of the lime package for that seed. Paired: every second row is the complement of the
-    one before it, so what two regions do only together cancels from the weights (Covert and Lee, AISTATS 2021).
+    Unpaired: the very draws of the lime package for that seed. Paired: blocks of `pairs_in_block` rows of a Hadamard
+    matrix, each row followed by its complement. Every row by itself is as random as the package's, for its columns
+    are chosen and turned over at random. But over a block any two regions are kept together exactly as often as not,
+    so that none takes credit from another, and what two regions do only together cancels (Plackett and Burman,
+    Biometrika 1946; Covert and Lee, AISTATS 2021).
     """
     generator = np.random.RandomState(seed)
-    kept = generator.randint(0, 2, samples * regions).reshape(samples, regions)
-    if paired:
-        kept[2::2] = 1 - kept[1:-1:2]
+    if not paired:
+        kept = generator.randint(0, 2, samples * regions).reshape(samples, regions)
+    else:
+        # Here and not above: most pages explain nothing.
+        from scipy.linalg import hadamard
+
+        order = pairs_in_block(regions)
+        signs, rows = hadamard(order), [np.ones((1, regions), np.int64)]
+        for _ in range(-(-(samples - 1) // (2 * order))):
+            # Column 0 is constant.
+            columns = 1 + generator.permutation(order - 1)[:regions]
+            turned = 1 - 2 * generator.randint(0, 2, regions)
+            block = (signs[generator.permutation(order)][:, columns] * turned + 1) // 2
+            rows.append(np.stack([block, 1 - block], 1).reshape(2 * order, regions))
+        kept = np.concatenate(rows)[:samples]
     kept[0] = 1
     return np.asarray(kept, np.int64)
+
+
+def pairs_in_block(regions: int) -> int:
+    """The smallest power of two above the number of regions: the order of the Hadamard matrix."""
+    return 1 << regions.bit_length()
+
+
+def looks(samples: int, regions: int, paired: bool) -> list[int]:
+    """After how many samples to ask whether the weights have settled; the last entry is `samples`.
+
+    Paired: at the ends of blocks, from the second on, because each half of the blocks must make a fit of its own.
+    """
+    block = 2 * pairs_in_block(regions) if paired else 1
+    first, step = (-(-least // block) * block for least in (max(FEWEST, 2 * block), LOOK_EVERY))
+    return [*range(first + paired, samples, step), samples]
 
 
 def agreement(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
@@ -90,9 +121,38 @@ def reliability(kept: NDArray[np.int64], logits: NDArray[np.float64]) -> float:
     Two halves that share no pair are fitted apart. Their rank correlation r, stepped up to the whole by Spearman
     and Brown (2 r / (1 + r)), estimates the agreement of two such runs; its root, that with the truth.
     """
-    odd = (np.arange(len(kept)) + 1) // 2 % 2 == 1
+    odd = _halves(*kept.shape)
     r = agreement(fit(kept[odd], logits[odd]).weights, fit(kept[~odd], logits[~odd]).weights)
     return float(np.sqrt(2 * r / (1 + r))) if r > 0 else 0.0
+
+
+def _halves(samples: int, regions: int) -> NDArray[np.bool_]:
+    """(samples,): True for the rows of every second block; what is left without a partner is split pair by pair."""
+    order = pairs_in_block(regions)
+    pair = (np.arange(samples) - 1) // 2
+    partnered = (samples - 1) // (4 * order) * 2
+    return np.asarray(np.where(pair // order < partnered, pair // order, pair) % 2 == 1)
+
+
+def spread(weights: NDArray[np.float64]) -> float:
+    """(runs, regions) -> the standard deviation over runs (root mean square over regions), as a share of the
+    largest mean weight; 0 where that is 0."""
+    largest = float(np.abs(weights.mean(0)).max())
+    return float(np.sqrt(weights.var(0, ddof=1).mean())) / largest if largest else 0.0
+
+
+def spread_of_blocks(kept: NDArray[np.int64], logits: NDArray[np.float64]) -> float | None:
+    """`spread` over seeds, foretold from one paired run; None where it has not two whole blocks.
+
+    Each block is drawn as another seed would draw it, so the mean of b blocks varies by 1 / sqrt(b) of a block.
+    """
+    size = 2 * pairs_in_block(kept.shape[1])
+    count = (len(kept) - 1) // size
+    if count < 2:
+        return None
+    blocks = [slice(1 + number * size, 1 + (number + 1) * size) for number in range(count)]
+    weights = np.stack([fit(kept[block], logits[block]).weights for block in blocks])
+    return spread(weights) / float(np.sqrt(count))
 
 
 @dataclass(frozen=True)
@@ -102,8 +162,8 @@ class Lime(Explainer):
     samples: the most pictures to ask the network about; segmentation: `slic` or `grid`; segments: about how many.
     fill: what hidden regions show (lime_regions.filling).
     settle: stop once `reliability` reaches it; 0 draws all samples. paired: see `draw`.
-    spread_seeds: further seeds to repeat the whole with; the standard deviation of the weights over all of them,
-    as a share of their largest mean size, is then admitted as `spread`.
+    spread_seeds: further seeds to repeat the whole with, as many samples each. The standard deviation of the weights
+    over seeds is admitted as `spread`: over these where there are any, else foretold from the blocks drawn.
     """
 
     samples: int = 1000
@@ -111,7 +171,7 @@ class Lime(Explainer):
     segments: int = 50
     fill: str = "region"
     seed: int = 0
-    settle: float = 0.98
+    settle: float = 0.99
     paired: bool = True
     spread_seeds: int = 0
     method: ClassVar[str] = "lime"
@@ -138,18 +198,20 @@ class Lime(Explainer):
 
     def _explain(self, request: Request) -> Attribution:
         segments = cut(request.picture, self.segmentation, self.segments)
-        found = [self._run(request, segments, run) for run in range(1 + self.spread_seeds)]
-        result, drawn, settled = found[0]
+        kept, logits = self._run(request, segments)
+        result = fit(kept, logits)
         admits: dict[str, float | int | str] = {
-            "samples": drawn,
+            "samples": len(kept),
             "segments": len(result.weights),
             "r2": result.r2,
-            "reliability": settled,
+            "reliability": reliability(kept, logits),
         }
+        over_seeds = spread_of_blocks(kept, logits) if self.paired else None
         if self.spread_seeds:
-            weights = np.stack([one.weights for one, _, _ in found])
-            largest = float(np.abs(weights.mean(0)).max())
-            admits["spread"] = float(weights.std(0, ddof=1).mean()) / largest if largest else 0.0
+            others = [self._run(request, segments, run, len(kept)) for run in range(1, 1 + self.spread_seeds)]
+            over_seeds = spread(np.stack([result.weights, *(fit(*other).weights for other in others)]))
+        if over_seeds is not None:
+            admits["spread"] = over_seeds
         parameters: dict[str, Any] = {
             "samples": self.samples,
             "segmentation": self.segmentation,
@@ -162,25 +224,24 @@ class Lime(Explainer):
         }
         return Attribution(result.weights.astype(np.float32)[segments], parameters, admits, segments)
 
-    def _run(self, request: Request, segments: NDArray[np.int32], run: int) -> tuple[Fit, int, float]:
-        """The run-th seed, from 0 -> the fit, the samples drawn, their reliability."""
-        filled = filling(request.picture, segments, self.fill)
-        kept = draw(self.seed + run, self.samples, int(segments.max()) + 1, self.paired)
-        logits = np.empty(self.samples)
-        due, settled = min(FEWEST, self.samples), 0.0
-        for start in range(0, self.samples, BATCH):
-            stop = min(start + BATCH, self.samples)
-            pictures = hide(request.picture, filled, segments, kept[start:stop])
-            logits[start:stop] = _logits(request, pictures)
-            request.step((run + stop / self.samples) / (1 + self.spread_seeds))
-            if self.settle and stop >= due:
-                settled = reliability(kept[:stop], logits[:stop])
-                due = stop + LOOK_EVERY
-                if settled >= self.settle:
-                    break
-        if not self.settle:
-            settled = reliability(kept[:stop], logits[:stop])
-        return fit(kept[:stop], logits[:stop]), stop, settled
+    def _run(
+        self, request: Request, segments: NDArray[np.int32], run: int = 0, exactly: int = 0
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The run-th seed -> what was kept in each sample, and its logits. `exactly`: samples; 0 until settled."""
+        filled, regions = filling(request.picture, segments, self.fill), int(segments.max()) + 1
+        most = exactly or self.samples
+        kept, logits = draw(self.seed + run, most, regions, self.paired), np.empty(most)
+        batch, done = BATCH_A_THREAD * torch.get_num_threads(), 0
+        # Looks lie apart from batches: the answer must not depend on the number of threads.
+        for look in looks(most, regions, self.paired) if self.settle and not exactly else [most]:
+            for start in range(done, look, batch):
+                rows = slice(start, min(start + batch, look))
+                logits[rows] = _logits(request, hide(request.picture, filled, segments, kept[rows]))
+                request.step((run + rows.stop / most) / (1 + self.spread_seeds))
+            done = look
+            if look < most and reliability(kept[:look], logits[:look]) >= self.settle:
+                break
+        return kept[:done], logits[:done]
 
 
 def _logits(request: Request, pictures: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -5,6 +5,7 @@ That no engine reports home is proved in tests/test_privacy.py.
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -135,6 +136,37 @@ def test_every_parameter_of_a_layer_is_carried_over(layer: nn.Module) -> None:
     found = compiled([given.numpy()])[0]
     assert found.shape == network(given).shape
     assert np.allclose(found, network(given).numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("convolution", [(1, 1, 0), (3, 1, 1), (1, 2, 0), (1, 1, 1)])
+def test_pooled_first_only_where_the_order_is_free(convolution: tuple[int, int, int], bias: bool) -> None:
+    torch.manual_seed(3)
+    size, stride, padding = convolution
+    layers = nn.Sequential(nn.Conv2d(4, 6, size, stride, padding, bias=bias), nn.AvgPool2d(2))
+    network = Odd(layers).eval()
+    given = torch.randn(2, 4, 12, 12)
+    model = openvino_graph._translate(network, (4, 12, 12))
+    order = [node.get_type_name() for node in model.get_ordered_ops()]
+    assert (order.index("AvgPool") < order.index("Convolution")) == (convolution == (1, 1, 0) and not bias)
+    compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    assert np.allclose(compiled([given.numpy()])[0], network(given).detach().numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_stream_a_thread_and_every_picture_in_its_place(threads: int) -> None:
+    network = small_network()
+    given, before = pictures(11, network), torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        built = OpenVinoEngine(network)
+    finally:
+        torch.set_num_threads(before)
+    wanted = TorchEngine(network, CPU).logits(given)
+    for count in (1, 2, 5, 11):
+        close(built.logits(given[:count]), wanted[:count])
+    # OpenVINO makes no more streams than it has processors.
+    assert built._many.get_property("NUM_STREAMS") == min(threads, len(os.sched_getaffinity(0)))
 
 
 @pytest.mark.parametrize("engine", ["openvino", "torch"])
