@@ -120,7 +120,7 @@ def _rows(table: Table, chosen: Places, paths: list[str], choice: ChexpertOption
     columns = [_meant(table.coded[name], chosen, name, choice) for name in CHEXPERT_14]
     sides = table.coded[SIDE].at(chosen, str)
     views = table.coded[PROJECTION].at(chosen, PROJECTIONS.__getitem__)
-    ages = table.coded[AGE].at(chosen, float)
+    ages = table.coded[AGE].at(chosen, lambda text: float(text) or None)  # 0: not known
     sexes = table.coded[SEX].at(chosen, SEXES.__getitem__)
     shared: dict[tuple[float | None, ...], dict[str, float]] = {}
     rows = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cxrviewer.datasets.dataset import Dataset, Row
-from cxrviewer.datasets.tables import read_table
+from cxrviewer.datasets.tables import read_table, refuse, refuse_pictures
 from cxrviewer.labels import PNEUMONIA
 from cxrviewer.studies.radiograph import View
 
@@ -23,8 +23,13 @@ _VIEWS = {"pa": View.PA, "ap": View.AP}
 def read(root: Path) -> Dataset:
     """The pictures at hand; the owner's table may list far more than the folder holds (`missing`)."""
     folder = root / "hannover" if (root / "hannover").is_dir() else root
+    table = read_table(folder / "data.csv", ["patient_id", "image_id", "projection"])
+    refuse(
+        "data.csv", [n for n, line in table if not line["patient_id"].strip()], "a picture without a patient"
+    )
+    refuse_pictures("data.csv", folder, [(n, f"{line['image_id']}.jpg") for n, line in table])
     rows, missing = [], []
-    for _, line in read_table(folder / "data.csv", ["patient_id", "image_id", "projection"]):
+    for _, line in table:
         path = folder / f"{line['image_id']}.jpg"
         if not path.is_file():
             missing.append(path.name)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cxrviewer.datasets.dataset import ABNORMAL, Dataset, Part, Row, Terms
 from cxrviewer.datasets.grouping import Groups
-from cxrviewer.datasets.tables import inside, read_table, refuse
+from cxrviewer.datasets.tables import inside, read_table, refuse, refuse_pictures
 from cxrviewer.errors import NotFoundError
 from cxrviewer.labels import PNEUMONIA
 
@@ -112,6 +112,7 @@ def _from_manifest(root: Path, manifest: Path) -> tuple[list[Row], list[str]]:
             [n for n, row in table if not inside(base, row[column])],
             f"the {column} leaves the folder",
         )
+    refuse_pictures(manifest.name, base, [(n, row["path"]) for n, row in table])
     rows, missing, groups = [], [], Groups()
     for _, line in table:
         path = base / line["path"]

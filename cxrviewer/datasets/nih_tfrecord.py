@@ -43,7 +43,9 @@ class Encoded:
 def read(root: Path) -> Dataset:
     """The shards' pictures; every checksum is looked at. Raises NotFoundError, UnreadableError or LabelFileError."""
     folder = root / "data" if (root / "data").is_dir() else root
-    shards = sorted(path for path in folder.glob("*.tfrec") if SHARD.fullmatch(path.name))
+    shards = sorted(
+        path for path in folder.glob("*.tfrec") if SHARD.fullmatch(path.name) and not path.is_symlink()
+    )
     if not shards:
         raise NotFoundError(
             "No data/NNN-COUNT.tfrec was found.",
@@ -79,7 +81,7 @@ def _records(shard: Path) -> Iterator[tuple[str, Record, dict[str, float]]]:
                 raise ValueError("the name is none of ChestX-ray14")
             _picture(example, text)
             present = [label for label in NAMES if _flag(example, label)]
-            if (NO_FINDING in present) == (len(present) != 1):
+            if not present or (NO_FINDING in present and len(present) > 1):
                 raise ValueError("No Finding beside a finding, or nothing at all")
         except (KeyError, ValueError, UnreadableError) as exc:
             raise LabelFileError(
@@ -114,12 +116,11 @@ def _compare(path: Path, names: dict[str, str], rows: list[Row]) -> tuple[tuple[
     column = next((name for name in ID_COLUMNS if name in header), None)
     if column is None:
         raise LabelFileError(f"{path.name}, line 1: no column named {ID_COLUMNS[0]}.", "Fetch it again.")
-    labels = [label for label in NAMES if label in header]
-    table = read_columns(path, (column,), labels)
+    table = read_columns(path, (column,), NAMES)
     hashes = table.hashes(column)
     table.refuse(~table.matches(column, f"^{_IMAGE.pattern}$"), "a picture's name is none of ChestX-ray14")
     table.refuse(repeated(hashes), "a picture that was named before")
-    for label in labels:
+    for label in NAMES:
         table.refuse(
             table.coded[label].where(lambda v: v not in ("0", "1", "0.0", "1.0")),
             f"{label} is neither 0 nor 1",
@@ -127,7 +128,7 @@ def _compare(path: Path, names: dict[str, str], rows: list[Row]) -> tuple[tuple[
     found = find(table, column, hashes, names)
     by_image = {row.image: row for row in rows}
     differ = table.empty(column)
-    for label in labels:
+    for label in NAMES:
         stated = table.coded[label].at(found.rows, float)
         for row, image, value in zip(found.rows, found.paths, stated, strict=True):
             own = by_image[image].labels

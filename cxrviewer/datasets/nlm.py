@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cxrviewer.datasets.dataset import ABNORMAL, Dataset, Row
-from cxrviewer.datasets.tables import inside, read_table, refuse
+from cxrviewer.datasets.tables import read_table, refuse, refuse_pictures
 
 TUBERCULOSIS = "tuberculosis"
 LABELS = (TUBERCULOSIS, ABNORMAL)
@@ -20,11 +20,7 @@ def read(root: Path) -> Dataset:
     """The folder's pictures, one a patient. Raises NotFoundError or LabelFileError (with line numbers)."""
     table = read_table(root / "labels.csv", ["image", "tb"])
     refuse("labels.csv", [n for n, line in table if line["tb"] not in ("0", "1")], "tb is neither 0 nor 1")
-    refuse(
-        "labels.csv",
-        [n for n, line in table if not inside(root, line["image"])],
-        "a picture outside the folder",
-    )
+    refuse_pictures("labels.csv", root, [(n, line["image"]) for n, line in table])
     rows, missing = [], []
     for _, line in table:
         if not (root / line["image"]).is_file():

@@ -60,6 +60,13 @@ def refuse(name: str, lines: Sequence[int] | NDArray[np.int64], what: str) -> No
         raise LabelFileError(f"{name}, line {shown}{more}: {what}.", "Correct or remove these lines.")
 
 
+def refuse_pictures(name: str, root: Path, pictures: Sequence[tuple[int, str]]) -> None:
+    """Raise LabelFileError where a line's picture lies outside the folder, or stood in an earlier line."""
+    refuse(name, [n for n, path in pictures if not inside(root, path)], "a picture outside the folder")
+    first = {path: n for n, path in reversed(pictures)}
+    refuse(name, [n for n, path in pictures if first[path] != n], "a picture that was named before")
+
+
 def inside(root: Path, relative: str) -> bool:
     """True where a label file's path stays below the folder, textually and after links are followed."""
     pure = PurePosixPath(relative.replace("\\", "/"))
