@@ -7,7 +7,7 @@ what a value means is asked once a value and not once a line. Lines are counted 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, overload
@@ -26,6 +26,11 @@ MAX_DIFFERENT = 100_000
 MAX_CELL = 131_072
 """Bytes in one cell, the limit of Python's own reader: an unclosed quote swallows the rest of a file."""
 BLOCK = 8 << 20
+"""Bytes parsed at a time."""
+AT_A_TIME = 100_000
+"""Texts that are made Python's at a time."""
+LARGE = 64 << 20
+"""Bytes of text that are put together: large pieces leave no holes in the memory that parsing goes on in."""
 _SAVE_AGAIN = "Save it again as CSV, UTF-8."
 _LEAVES = r"^[/\\]|^[A-Za-z]:|(^|[/\\])\.\.([/\\]|$)|\x00"
 _NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
@@ -163,7 +168,7 @@ def read_columns(path: Path, texts: Sequence[str], coded: Sequence[str] = ()) ->
     convert = arrow_csv.ConvertOptions(
         column_types=kinds, include_columns=list(kinds), strings_can_be_null=False
     )
-    kept: dict[str, list[Any]] = {name: [] for name in texts}
+    kept = {name: _Gathered() for name in texts}
     coders = {name: _Coder(path.name, name) for name in coded}
     blanks = _Blanks()
     try:
@@ -174,7 +179,7 @@ def read_columns(path: Path, texts: Sequence[str], coded: Sequence[str] = ()) ->
                 for name in texts:
                     column = batch.column(raw[places[name]])
                     _check_cells(path.name, column)
-                    kept[name].append(column)
+                    kept[name].add(column)
                 for name, coder in coders.items():
                     coder.add(batch.column(raw[places[name]]))
                 blanks.add(batch)
@@ -182,7 +187,7 @@ def read_columns(path: Path, texts: Sequence[str], coded: Sequence[str] = ()) ->
         if "Empty CSV file or block" not in str(exc):  # a header alone is a table without rows
             raise LabelFileError(f"{path.name} is not a CSV file in UTF-8.", _SAVE_AGAIN) from exc
     refuse(path.name, sorted(wrong), f"expected {len(raw)} fields")
-    columns = {name: pa.chunked_array(parts, pa.string()) for name, parts in kept.items()}
+    columns = {name: texts_of.done() for name, texts_of in kept.items()}
     table = Table(path.name, columns, {name: coder.done() for name, coder in coders.items()}, blanks.size)
     return blanks.without(table, path)
 
@@ -228,6 +233,30 @@ def _places(name: str, raw: Sequence[str], wanted: Sequence[str]) -> dict[str, i
                 f"{name}, line 1: {what} {', '.join(bad)}.", "Correct the header, or choose the right file."
             )
     return {column: names.index(column) for column in wanted}
+
+
+class _Gathered:
+    """Gathers a column of texts batch by batch, in large pieces."""
+
+    def __init__(self) -> None:
+        self._large: list[Any] = []
+        self._small: list[Any] = []
+        self._bytes = 0
+
+    def add(self, part: pa.Array) -> None:
+        self._small.append(part)
+        self._bytes += part.nbytes
+        if self._bytes >= LARGE:
+            self._join()
+
+    def done(self) -> pa.ChunkedArray:
+        self._join()
+        return pa.chunked_array(self._large, pa.string())
+
+    def _join(self) -> None:
+        if self._small:
+            self._large.append(pa.concat_arrays(self._small, memory_pool=pa.system_memory_pool()))
+        self._small, self._bytes = [], 0
 
 
 class _Coder:
@@ -293,11 +322,13 @@ def _check_cells(name: str, column: pa.Array) -> None:
 
 
 def _hashes(texts: pa.ChunkedArray) -> NDArray[np.int64]:
-    def one(chunk: pa.Array) -> Iterator[int]:
-        return map(hash, chunk.to_numpy(zero_copy_only=False))
-
-    parts = [np.fromiter(one(chunk), np.int64, len(chunk)) for chunk in texts.chunks]
-    return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+    numbers = np.zeros(len(texts), np.int64)
+    start = 0
+    for batch in pa.table({"text": texts}).to_batches(AT_A_TIME):
+        cells = batch.column(0).to_numpy(zero_copy_only=False)
+        numbers[start : start + len(cells)] = np.fromiter(map(hash, cells), np.int64, len(cells))
+        start += len(cells)
+    return numbers
 
 
 def _flags(values: pa.ChunkedArray | pa.Array) -> Mask:
