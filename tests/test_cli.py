@@ -244,6 +244,15 @@ def explain(path: Path, out: Path, method: str, target: str, *more: str) -> Resu
     return run("explain", path, "--method", method, "--target", target, "--out", out, "--json", *more)
 
 
+def test_a_folder_that_cannot_be_written_is_told_before_any_work(files: Path, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_bytes(b"a file")
+    result = run(
+        "explain", files / "a.png", "--method", "lime", "--target", "Mass", "--out", tmp_path / "taken"
+    )
+    assert result.exit_code == 2
+    assert "--out cannot be written to" in result.stderr and "Choose another folder" in result.stderr
+
+
 def test_explain_writes_numbers_and_a_picture_for_every_method(files: Path, tmp_path: Path) -> None:
     out = tmp_path / "deep" / "out"
     result = explain(

@@ -13,11 +13,12 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import typer
 
-from cxrviewer.errors import CxrError
+from cxrviewer.errors import ConfigurationError, CxrError
 from cxrviewer.studies.deidentify import plain_text
 
 FAILED, USAGE = 1, 2
@@ -96,6 +97,20 @@ def answering(as_json: bool, **about: object) -> Iterator[None]:
     except Exception as error:  # noqa: BLE001 - the program's boundary: a traceback may quote the file
         get_logger().error("command.failed", exc_info=error)
         fail(CxrError.kind, "The program failed. The line above names the place.", as_json, **about)
+
+
+def output_folder(path: Path) -> Path:
+    """The folder given under `--out`, made where it is absent. Raises ConfigurationError before any work is done."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        usable = os.access(path, os.W_OK | os.X_OK)
+    except OSError:
+        usable = False
+    if not usable:
+        raise ConfigurationError(
+            "The folder given under --out cannot be written to.", "Choose another folder, or free its name."
+        )
+    return path
 
 
 def fail(kind: str, message: str, as_json: bool, **about: object) -> NoReturn:
