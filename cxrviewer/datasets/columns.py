@@ -79,8 +79,7 @@ class Table:
 
     def at(self, column: str, rows: NDArray[np.int64]) -> list[str]:
         """The texts of some rows."""
-        found: list[str] = self.texts[column].take(pa.array(rows)).to_pylist()
-        return found
+        return _taken(self.texts[column], rows)
 
     def matches(self, column: str, pattern: str) -> Mask:
         """(N,): True where a text holds the pattern (RE2)."""
@@ -122,7 +121,7 @@ class Names(Sequence[str]):
     def __getitem__(self, index: slice) -> tuple[str, ...]: ...
     def __getitem__(self, index: int | slice) -> str | tuple[str, ...]:
         if isinstance(index, slice):
-            return tuple(self._texts.take(pa.array(self._rows[index])).to_pylist())
+            return tuple(_taken(self._texts, self._rows[index].astype(np.int64)))
         return str(self._texts[int(self._rows[index])].as_py())
 
     def and_then(self, other: Names) -> Names:
@@ -329,6 +328,19 @@ def _hashes(texts: pa.ChunkedArray) -> NDArray[np.int64]:
         numbers[start : start + len(cells)] = np.fromiter(map(hash, cells), np.int64, len(cells))
         start += len(cells)
     return numbers
+
+
+def _taken(texts: pa.ChunkedArray, rows: Places) -> list[str]:
+    """Some texts, piece by piece: Arrow's own `take` would first join all pieces into one."""
+    ends = np.cumsum([0, *(len(chunk) for chunk in texts.chunks)])
+    piece = np.searchsorted(ends, rows, side="right") - 1
+    found = np.empty(len(rows), object)
+    for number in np.unique(piece):
+        here = piece == number
+        part = texts.chunk(int(number)).take(pa.array(rows[here] - ends[number]))
+        found[here] = part.to_numpy(zero_copy_only=False)
+    cells: list[str] = found.tolist()
+    return cells
 
 
 def _flags(values: pa.ChunkedArray | pa.Array) -> Mask:
