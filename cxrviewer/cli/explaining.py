@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cxrviewer.cli.output import answering, note, output_folder, progress, say, say_json
+from cxrviewer.cli.output import answering, check_output, note, progress, say, say_json
 from cxrviewer.cli.predicting import AsJson, ModelId, OnDevice, open_reader
 from cxrviewer.errors import ConfigurationError, CxrError
 from cxrviewer.studies.deidentify import visible
@@ -76,7 +76,7 @@ def explain(
     chosen = [one for one in _TAKES if method in (one, Method.ALL)]
     source_name = visible(str(path))
     with answering(as_json, source=source_name):
-        output_folder(out)
+        check_output(out)
         reader = open_reader(model, device)
         # Known before anything slow is done: a wrong name costs no decoding.
         wanted = reader.target(target)
@@ -114,6 +114,7 @@ def _write(explanation: Explanation, radiograph: Radiograph, out: Path) -> tuple
     from cxrviewer.explainers.overlay import overlay
 
     stem = f"{explanation.digest[:12]}.{explanation.method}.{explanation.target.slug}"
+    out.mkdir(parents=True, exist_ok=True)
     heatmap = np.ascontiguousarray(explanation.heatmap(), np.float32)
     numbers, picture = io.BytesIO(), io.BytesIO()
     np.savez_compressed(numbers, heatmap=heatmap)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cxrviewer.cli.output import answering, note, output_folder, progress, say, say_json
+from cxrviewer.cli.output import answering, check_output, note, progress, say, say_json
 from cxrviewer.cli.predicting import AsJson
 from cxrviewer.errors import ConfigurationError
 
@@ -44,7 +44,7 @@ def evaluate(
         from cxrviewer.reporting.figures import write_curves
         from cxrviewer.training.evaluating import evaluate_model
 
-        output_folder(out)
+        check_output(out)
         with progress("Evaluating") as tell:
             found = evaluate_model(model, dataset, root, split, splits, out, tell, options_of(option or ()))
         write_curves(found.curves(), f"{found.model} on {found.dataset}, {found.part}", out / "roc.html")

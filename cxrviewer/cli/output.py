@@ -99,18 +99,13 @@ def answering(as_json: bool, **about: object) -> Iterator[None]:
         fail(CxrError.kind, "The program failed. The line above names the place.", as_json, **about)
 
 
-def output_folder(path: Path) -> Path:
-    """The folder given under `--out`, made where it is absent. Raises ConfigurationError before any work is done."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        usable = os.access(path, os.W_OK | os.X_OK)
-    except OSError:
-        usable = False
-    if not usable:
+def check_output(folder: Path) -> None:
+    """Can `--out` be written to? It need not exist yet. Raises ConfigurationError, before any work is done."""
+    nearest = next((path for path in (folder, *folder.absolute().parents) if path.exists()), folder)
+    if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
         raise ConfigurationError(
             "The folder given under --out cannot be written to.", "Choose another folder, or free its name."
         )
-    return path
 
 
 def fail(kind: str, message: str, as_json: bool, **about: object) -> NoReturn:
