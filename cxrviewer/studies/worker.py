@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from cxrviewer.studies import confinement
+from cxrviewer.studies.limits import ARENA_BYTES
 
 if TYPE_CHECKING:
     from cxrviewer.studies.arena import Lent
@@ -26,7 +27,8 @@ def main(arguments: list[str]) -> None:
     """Confine this process, say that it is ready, then serve."""
     memory, seconds, shared = int(arguments[0]), float(arguments[1]), int(arguments[2])
     offline = confinement.leave_network()  # before numpy may start a thread
-    capped = confinement.cap_memory(memory)
+    # What is shared counts too: the promise is of all that a child can fill.
+    capped = confinement.cap_memory(memory - (ARENA_BYTES if shared >= 0 else 0))
 
     from cxrviewer.studies import arena, channel
 
