@@ -7,7 +7,7 @@ what a value means is asked once a value and not once a line. Lines are counted 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, overload
@@ -123,6 +123,10 @@ class Names(Sequence[str]):
         if isinstance(index, slice):
             return tuple(_taken(self._texts, self._rows[index].astype(np.int64)))
         return str(self._texts[int(self._rows[index])].as_py())
+
+    def __iter__(self) -> Iterator[str]:
+        for start in range(0, len(self), AT_A_TIME):
+            yield from self[start : start + AT_A_TIME]
 
     def and_then(self, other: Names) -> Names:
         """Both, one after the other."""
