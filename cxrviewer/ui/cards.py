@@ -30,6 +30,12 @@ _NUMBERS = {
 }  # fmt: skip
 
 
+_SCALARS = {
+    "mean_auroc": "mean AUROC", "mean_auroc_all": "mean AUROC of all labels", "ece": "ECE", "brier": "Brier",
+    "n_images": "images", "n_patients": "patients",
+}  # fmt: skip
+
+
 def show_models(models: Sequence[ModelInfo]) -> None:
     """The list, and the card of the chosen one, at first the serving one's."""
     if not models:
@@ -68,7 +74,7 @@ def _row(model: ModelInfo, chosen: str) -> Row:
 
 def _show(card: Card) -> None:
     shell.title((card.id, f"weights {card.weights_sha256[:16]}", f"made {card.created[:10]}", card.licence))
-    use, data = st.columns(2, gap="medium")
+    use, data = st.columns([2, 3], gap="medium")
     with use:
         shell.heading("Intended use and limits")
         shell.note(card.intended_use, words.INTENDED_USE)
@@ -101,7 +107,7 @@ def _measured(card: Card) -> None:
         where = f"the report part of {name.removeprefix('report ')}" if name.startswith("report ") else name
         shell.heading(f"Measured on {where}" if where else "Measured")
         scalars = [
-            f"{key.replace('_', ' ')} {value:.3g}"
+            f"{_SCALARS.get(key, key.replace('_', ' '))} {value:.3g}"
             for key, value in part.items()
             if isinstance(value, int | float)
         ]

@@ -11,6 +11,8 @@ from cxrviewer.reporting.figures import COLOURS, CONFIG
 
 FAMILY = "Source Sans, sans-serif"
 """The family that comes with Streamlit."""
+WIDTH = 820
+"""Pixels of a figure with its legend; wider, the legend stands far from its curves."""
 
 
 def show_lines(
@@ -44,6 +46,6 @@ def show_lines(
 
 
 def show_figure(figure: go.Figure, *, key: str, height: int = 420) -> None:
-    """A figure of the reporting room, in the page's own type and on its ground."""
+    """A figure of the reporting room, in the page's own type and on its ground, no wider than its legend needs."""
     figure.update_layout(height=height, font_family=FAMILY, paper_bgcolor="rgba(0,0,0,0)")
-    st.plotly_chart(figure, key=key, theme=None, config=CONFIG | {"displayModeBar": False})
+    st.plotly_chart(figure, key=key, theme=None, width=WIDTH, config=CONFIG | {"displayModeBar": False})

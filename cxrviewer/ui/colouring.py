@@ -49,9 +49,8 @@ def _drawn(heatmap: NDArray[np.float32], signed: bool, keep_top: int, colours: s
 
     style = overlay.Style(opacity=1.0, keep=keep_top / 100, colours=colours)
     told = overlay.legend(heatmap, signed, style)
-    numbers = (
-        (f"{told.low:+.2g} lowers", "0", f"{told.high:+.2g} raises") if signed else ("0", f"{told.high:.2g}")
-    )
+    high = f"{told.high:+.2g} raises"
+    numbers = (f"{told.low:+.2g} lowers".replace("-", "\u2212", 1), "0", high) if signed else ("0", high)
     return Layer(png(overlay.tint(heatmap, signed, style)), Legend(told.stops, numbers))
 
 

@@ -89,7 +89,8 @@ def _slid(field: str) -> None:
 
 
 def _preset_changed(radiograph: Radiograph) -> None:
-    _take(st.session_state[widget_key("preset")], radiograph)
+    keep("preset")
+    _take(viewer_state().preset, radiograph)
 
 
 def _take(name: str, radiograph: Radiograph) -> None:

@@ -9,6 +9,7 @@ import streamlit as st
 from cxrviewer.reading import Job
 from cxrviewer.studies.radiograph import Radiograph
 from cxrviewer.ui import resources, shell
+from cxrviewer.ui.runs import duration
 from cxrviewer.ui.state import ViewerState, viewer_state
 
 if TYPE_CHECKING:
@@ -54,8 +55,8 @@ def control(radiograph: Radiograph, lime: Job[Explanation], job: Job[Explanation
     if state.finding is None or lime.result is None or (job is not None and job.result is not None):
         return
     if job is None:
-        seconds = max(1, round(lime.result.seconds * (SEEDS + 1)))
-        if st.button(f"Measure spread over seeds (about {seconds} s)", type="tertiary", help=_HELP):
+        time = duration(max(1, lime.result.seconds * (SEEDS + 1)))
+        if st.button(f"Measure spread over seeds (about {time})", type="tertiary", help=_HELP):
             state.spread = place(radiograph, state.finding)
             st.rerun()
     elif job.failure is not None:

@@ -76,5 +76,9 @@ def bind(field: str) -> str:
 
 
 def keep(field: str) -> None:
-    """Callback: copy the widget's value into the state, where it survives a change of page."""
-    setattr(viewer_state(), field, st.session_state[widget_key(field)])
+    """Callback: copy the widget's value into the state, where it survives a change of page.
+
+    A click that interrupts a redraw may find its widget's value gone (seen in Streamlit 1.67): then nothing changes.
+    """
+    if widget_key(field) in st.session_state:
+        setattr(viewer_state(), field, st.session_state[widget_key(field)])

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
@@ -80,8 +81,20 @@ def show_rows(label: str, columns: Sequence[Column], rows: Sequence[Row], *, key
             "columns": [asdict(column) for column in columns],
             "rows": [asdict(row) for row in rows],
         },
-        on_opened_change=lambda: None,
+        on_opened_change=partial(_opened, key),
     )
-    chosen = getattr(result, "opened", None)
+    # What was noted first: a run that the next click interrupts may never come this far.
+    chosen = st.session_state.pop(_pending(key), None) or getattr(result, "opened", None)
     # The browser's word is not taken for it: only what was offered can be chosen.
     return chosen if isinstance(chosen, str) and any(row.id == chosen for row in rows) else None
+
+
+def _opened(key: str) -> None:
+    """Callback, run before the script: keep the choice until the rows are next drawn."""
+    chosen = getattr(st.session_state.get(key), "opened", None)
+    if chosen is not None:
+        st.session_state[_pending(key)] = chosen
+
+
+def _pending(key: str) -> str:
+    return f"{key}.opened"

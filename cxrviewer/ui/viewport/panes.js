@@ -116,7 +116,7 @@ function newPane(mount) {
     image.addEventListener("load", () => image.classList.add("loaded"));
   }
   parts.overlay.alt = "";
-  parts.turned = make("div", "turned", parts.top);
+  parts.turned = make("div", "turned", stage);
   parts.corner = make("div", "corner", parts.top);
   parts.tools = make("div", "tools", parts.top);
   parts.tools.append(...Object.keys(ACTIONS).map((name) => actionOf(mount, name)));
