@@ -106,17 +106,24 @@ class Scope:
 
     def _cautions(self, metadata: Metadata) -> tuple[str, ...]:
         cautions = []
+        if metadata.age_years is None and self._card.ages:
+            learnt = " and ".join(
+                f"{_ANSWERS[head]} from patients aged {low:g} to {high:g}"
+                for head, (low, high) in self._card.ages.items()
+            )
+            cautions.append(f"No age is stated; the model learnt {learnt}.")
         for head, (low, high) in self._card.ages.items():
-            name = "The pneumonia answer" if head is Head.PNEUMONIA else "The findings"
-            if metadata.age_years is None:
-                cautions.append(f"No age is stated. {name} learnt from patients aged {low:g} to {high:g}.")
-            elif not low <= metadata.age_years <= high:
+            name = _ANSWERS[head].capitalize()
+            if metadata.age_years is not None and not low <= metadata.age_years <= high:
                 cautions.append(
                     f"{name} learnt from patients aged {low:g} to {high:g}; this one is {_years(metadata.age_years)}."
                 )
         if metadata.view is None:
             cautions.append("No projection is stated: taken as frontal.")
         return tuple(cautions)
+
+
+_ANSWERS = {Head.PNEUMONIA: "the pneumonia answer", Head.FINDINGS: "the findings"}
 
 
 def _years(age: float) -> str:

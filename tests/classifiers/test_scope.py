@@ -175,8 +175,8 @@ def test_the_network_sees_the_picture() -> None:
         (
             None,
             [
-                "No age is stated. The pneumonia answer learnt from patients aged 1 to 5.",
-                "No age is stated. The findings learnt from patients aged 1 to 90.",
+                "No age is stated; the model learnt the pneumonia answer from patients aged 1 to 5 and the findings "
+                "from patients aged 1 to 90.",
             ],
         ),
     ],
