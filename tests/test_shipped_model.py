@@ -20,7 +20,7 @@ from cxrviewer.settings import Settings
 from cxrviewer.studies.opening import decode, open_path
 from cxrviewer.studies.phantoms import make_phantom, phantom_dicom, phantom_png
 
-MODEL = "densenet121-cxr-1"
+MODEL = "densenet121-cxr-2"
 LARGEST_FILE = 16 * 2**20
 
 

@@ -98,7 +98,8 @@ def _scope(config: TrainingConfig, run: RunFolder, material: Material, tell: Tel
     """None where the recipe asks for no picture check: then only the header rules decide."""
     if not config.scope_epochs:
         return None
-    recipe = ScopeRecipe(epochs=config.scope_epochs, seed=config.seed)
+    # By the split's seed: whatever classifier learnt from these pictures, the same ones are out of scope.
+    recipe = ScopeRecipe(epochs=config.scope_epochs, seed=config.split_seed)
     return scope_of(
         run,
         material,
