@@ -1,14 +1,18 @@
 """A torch network as an OpenVINO model, operation by operation, in a fraction of a second.
 
 OpenVINO's own converter traces the network with `torch.jit` (deprecated) and needs 5 s for a DenseNet-121, its way
-through `torch.export` 12 s. `torch.fx` lists the same few operations in 0.2 s, and each has one counterpart: so a
-model starts at once the first time too, and no converted copy lies on disk that could be damaged or exchanged.
+through `torch.export` 12 s. Here the network runs once on values that write down what is done to them; it needs the
+same few operations, and each has one counterpart. So a model starts at once the first time too, and no converted copy
+lies on disk that could be damaged or exchanged.
+
+`torch.fx` would list the operations as well, but meanwhile it exchanges `Module.__call__` for the whole process: a
+network that another thread runs at that moment fails, or gets into the list.
 """
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Mapping
+import copy
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,38 +40,77 @@ def openvino_model(network: nn.Module, shape: Shape) -> Any:
     """
     try:
         return _translate(network, shape)
-    except (UnknownOperationError, torch.fx.proxy.TraceError):
+    except (UnknownOperationError, TypeError):  # TypeError: a function of torch that takes tensors alone
         model = openvino.convert_model(network, example_input=torch.zeros(1, *shape))
         model.reshape([-1, *shape])
         return model
 
 
 def _translate(network: nn.Module, shape: Shape) -> Any:
-    traced = torch.fx.symbolic_trace(network)
-    values: dict[torch.fx.Node, Node] = {}
     picture = ops.parameter([-1, *shape], np.float32)
+    # A copy of the modules, not of their numbers: those in use stay as they are.
+    own = {id(kept): kept for kept in (*network.parameters(), *network.buffers())}
+    outputs = _recording(copy.deepcopy(network, own))(_Value(picture))
+    listed = outputs if isinstance(outputs, list | tuple) else [outputs]
+    return openvino.Model([_node(output) for output in listed], [picture], "classifier")
 
-    def value(argument: object) -> Any:
-        if isinstance(argument, torch.fx.Node):
-            return values[argument]
-        return [value(part) for part in argument] if isinstance(argument, list | tuple) else argument
 
-    for node in traced.graph.nodes:
-        arguments = [value(argument) for argument in node.args]
-        if node.op == "placeholder":
-            values[node] = picture
-        elif node.op == "call_module":
-            module = traced.get_submodule(str(node.target))
-            values[node] = _known(MODULES, type(module))(module, *arguments)
-        elif node.op in ("call_function", "call_method"):
-            named = {name: value(argument) for name, argument in node.kwargs.items()}
-            values[node] = _known(FUNCTIONS, node.target)(*arguments, **named)
-        elif node.op == "output":
-            outputs = arguments[0] if isinstance(arguments[0], list) else [arguments[0]]
-            return openvino.Model(outputs, [picture], "classifier")
-        else:
-            raise UnknownOperationError(node.op)
-    raise UnknownOperationError("a network without an output")
+class _Value:
+    """What flows through the network instead of numbers: a node of the graph that is being built."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+
+    def __add__(self, other: object) -> _Value:
+        return _Value(ops.add(self.node, _node(other)))
+
+    def mean(self, dim: Any, keepdim: bool = False) -> _Value:
+        return _Value(_mean(self.node, dim, keepdim))
+
+    def __bool__(self) -> bool:
+        raise UnknownOperationError("a network whose way depends on the picture")
+
+    def __getattr__(self, name: str) -> Any:
+        raise UnknownOperationError(name)
+
+    @classmethod
+    def __torch_function__(
+        cls, function: Any, _types: object, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> _Value:
+        return cls(_known(FUNCTIONS, function)(*map(_plain, args), **(kwargs or {})))
+
+
+class _Recorded(nn.Module):
+    """Stands in for one module of torch.nn, and writes it down instead of running it."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, value: object) -> _Value:
+        return _Value(_known(MODULES, type(self.layer))(self.layer, _node(value)))
+
+
+def _recording(module: nn.Module) -> nn.Module:
+    """The module with every layer of torch.nn in it exchanged."""
+    if type(module).__module__.startswith("torch.nn") and not isinstance(module, _CONTAINERS):
+        return _Recorded(module)
+    for name, child in list(module._modules.items()):  # named_children() leaves out what has a second name
+        if child is not None:
+            module.add_module(name, _recording(child))
+    return module
+
+
+def _node(value: object) -> Node:
+    if not isinstance(value, _Value):
+        raise UnknownOperationError("an operation with something that is not computed from the picture")
+    return value.node
+
+
+def _plain(argument: Any) -> Any:
+    if isinstance(argument, list | tuple):
+        return [_node(part) if isinstance(part, _Value) else part for part in argument]
+    return _node(argument) if isinstance(argument, _Value) else argument
 
 
 def _known(table: Mapping[Any, Callable[..., Node]], key: Any) -> Callable[..., Node]:
@@ -165,9 +208,6 @@ MODULES: dict[type[nn.Module], Callable[..., Node]] = {
     nn.Identity: _same,
 }
 
-FUNCTIONS: dict[Any, Callable[..., Node]] = {
-    torch.cat: _cat,
-    operator.add: ops.add,
-    operator.iadd: ops.add,
-    "mean": _mean,
-}
+FUNCTIONS: dict[Any, Callable[..., Node]] = {torch.cat: _cat}
+
+_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)

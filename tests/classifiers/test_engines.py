@@ -6,6 +6,7 @@ That no engine reports home is proved in tests/test_privacy.py.
 from __future__ import annotations
 
 import os
+import threading
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ from torch import nn
 
 from cxrviewer.classifiers import openvino_graph
 from cxrviewer.classifiers.backbones import BACKBONES
-from cxrviewer.classifiers.classifier import Classifier
+from cxrviewer.classifiers.classifier import Architecture, Classifier
 from cxrviewer.classifiers.engines import OpenVinoEngine, TorchEngine, choose_engine
 from cxrviewer.classifiers.openvino_graph import openvino_model
 from cxrviewer.errors import ConfigurationError
@@ -221,3 +222,29 @@ def test_auto_takes_openvino_on_a_cpu() -> None:
 def test_an_unknown_engine_is_named() -> None:
     with pytest.raises(ConfigurationError, match=r"called warp\. Choose auto, openvino or torch"):
         choose_engine("warp", small_network(), CPU)
+
+
+def test_other_threads_run_their_networks_while_one_is_translated() -> None:
+    """A study is opened while the model is being loaded: its scope network must neither fail nor get into the graph."""
+    other, picture = nn.Sequential(nn.Linear(4, 4), nn.ReLU()), torch.ones(1, 4)
+    expected, stop, failures = other(picture), threading.Event(), []
+
+    def run() -> None:
+        while not stop.is_set():
+            try:
+                assert torch.equal(other(picture), expected)
+            except (NameError, RuntimeError, TypeError, AssertionError) as error:
+                failures.append(error)
+                return
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        model = openvino_model(Classifier(Architecture()).eval(), (1, 64, 64))
+    finally:
+        stop.set()
+        thread.join()
+    assert not failures
+    assert sum(node.get_type_name() == "MatMul" for node in model.get_ops()) == 2, (
+        "the two heads, nothing of others"
+    )
