@@ -60,7 +60,8 @@ def _measure(folder: Path, study: Path, findings: list[str]) -> dict[str, int]:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", "viewer_app.py", "--server.port", str(port)]
-    environment = os.environ | {"CXR_DATA_DIR": str(folder / "data")}
+    # As `make run` starts it.
+    environment = {"MALLOC_ARENA_MAX": "2"} | os.environ | {"CXR_DATA_DIR": str(folder / "data")}
     quiet = subprocess.DEVNULL
     server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=quiet, stderr=quiet)
     try:
