@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+import cxrviewer  # noqa: F401 - before a test module loads torch: it says how long torch's threads spin
+
 # A checkout is judged by the same examples each time; a person at work meets new ones.
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):

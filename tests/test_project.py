@@ -282,6 +282,21 @@ def test_the_two_commands_stand_in_the_readme_and_the_makefile() -> None:
     assert "make --no-print-directory test" in (ROOT / ".ci" / "run").read_text("utf-8")
 
 
+@pytest.mark.parametrize(
+    ("given", "turns"),
+    [({}, "5000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "None")],
+)
+def test_threads_spin_briefly_unless_told_otherwise(given: dict[str, str], turns: str) -> None:
+    """In a process of its own, and set before torch could read it."""
+    words = "import cxrviewer, os, sys; print(os.environ.get('GOMP_SPINCOUNT'), 'torch' in sys.modules)"
+    ours = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}
+    environment = {name: value for name, value in os.environ.items() if name not in ours} | given
+    said = subprocess.run(
+        [sys.executable, "-c", words], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert said.stdout.split() == [turns, "False"]
+
+
 def test_every_decision_is_in_the_index() -> None:
     index = (ROOT / "docs/decisions/README.md").read_text("utf-8")
     missing = [

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from cxrviewer.studies.radiograph import Radiograph
@@ -34,20 +35,21 @@ def shrink(radiograph: Radiograph, *sizes: int) -> Shrunk:
     """The network's pictures of a radiograph, at each of `sizes`."""
     height, width = radiograph.shape
     down = [axis_weights(height, size) for size in sizes]
-    tall = [np.zeros((size, width), np.float32) for size in sizes]
+    tall = [torch.zeros(size, width) for size in sizes]
     total = squares = 0.0
     for first, rows in radiograph.presented_rows(ROWS):
-        last = first + len(rows)
+        # torch's products and not numpy's: those keep threads of their own, which wait by spinning and so take a core
+        # from the network that runs next.
+        piece, last = torch.from_numpy(rows), first + len(rows)
         for axis, result in zip(down, tall, strict=True):
             start, stop = axis.touched(first, last)
-            result[start:stop] += axis.matrix[start:stop, first:last] @ rows
-        flat = rows.reshape(-1)
-        total += float(flat.sum())
-        squares += float(flat @ flat)
+            result[start:stop].addmm_(axis.matrix[start:stop, first:last], piece)
+        total += float(piece.sum())
+        squares += float(torch.dot(piece.view(-1), piece.view(-1)))
     mean = total / (height * width)
     small = [
-        np.clip(rows @ axis_weights(width, size).matrix.T, 0, 1)
-        for rows, size in zip(tall, sizes, strict=True)
+        np.asarray((columns @ axis_weights(width, size).matrix.T).clamp_(0, 1).numpy())
+        for columns, size in zip(tall, sizes, strict=True)
     ]
     return Shrunk(tuple(small), math.sqrt(max(squares / (height * width) - mean * mean, 0.0)))
 
@@ -57,7 +59,7 @@ class Axis:
     """One direction of the reduction: matrix (size, pixels) float32, each row adding up to 1; where its rows begin and
     end, (size,) each, both growing."""
 
-    matrix: Array
+    matrix: torch.Tensor
     begins: NDArray[np.int64]
     ends: NDArray[np.int64]
 
@@ -82,4 +84,4 @@ def axis_weights(pixels: int, size: int) -> Axis:
     places = np.arange(pixels, dtype=np.float32)
     weights = np.maximum(one - np.abs((places - centres[:, None] + half) * (one / reach)), 0)
     weights *= (places >= begins[:, None]) & (places < ends[:, None])
-    return Axis(weights / weights.sum(1, keepdims=True), begins, ends)
+    return Axis(torch.from_numpy(weights / weights.sum(1, keepdims=True)), begins, ends)
