@@ -149,6 +149,18 @@ def _points(card: Card) -> None:
             "High from": [_number(row.band_high) for row in card.targets],
         }
     )
+    chosen = [(row.target, name, point) for row in card.targets for name, point in row.points.items()]
+    if chosen:
+        shell.quiet("A site may choose another one with CXR_OPERATING_POINT:")
+        _table(
+            {
+                "Label": [words.target_label(target) for target, _, _ in chosen],
+                "CXR_OPERATING_POINT": [name for _, name, _ in chosen],
+                "Threshold": [_number(point.threshold) for _, _, point in chosen],
+                "Sensitivity": [_number(point.sensitivity) for _, _, point in chosen],
+                "Specificity": [_number(point.specificity) for _, _, point in chosen],
+            }
+        )
 
 
 def _parts(name: str, found: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:

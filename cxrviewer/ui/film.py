@@ -56,14 +56,14 @@ def tools(radiograph: Radiograph, state: ViewerState) -> None:
     _slider(level, "center", "level", (min(low, state.center), max(high, state.center)), step)
     _slider(width, "width", "width", (step, max(1.5 * span, state.width)), step)
     if several:
-        frame.number_input(
-            f"Frame of {radiograph.frames}",
+        frame.slider(
+            "Frame",
             1,
             radiograph.frames,
             key=bind("frame"),
+            format=f"frame %d of {radiograph.frames}",
             on_change=partial(keep, "frame"),
             label_visibility="collapsed",
-            help=f"Frame, 1 to {radiograph.frames}",
         )
     invert.toggle("Invert", key=bind("invert"), on_change=partial(keep, "invert"))
     if tags.button("Tags", type="tertiary", help="What the file's header states"):

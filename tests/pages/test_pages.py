@@ -10,8 +10,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
+from support.dicom_files import dataset, encode, ramp
 from support.page_reading import VIEWER, answered, components, take_in, text_of, until
 
 from cxrviewer.studies.phantoms import make_phantom, phantom_png
@@ -158,6 +160,16 @@ def test_a_slider_makes_the_window_the_readers_own(open_page: Any) -> None:
     app.slider[0].set_value(1000.0).run()
     assert next(box for box in app.selectbox if box.label == "Window").value == "custom"
     assert "L 1000" in text_of(app)
+
+
+def test_a_frame_is_chosen_by_a_slider_that_says_how_many_there_are(open_page: Any) -> None:
+    two = np.stack([ramp(64, 64), ramp(64, 64)[::-1]])
+    app = open_page(VIEWER, study=take_in(encode(dataset(two)), "two.dcm").study_id)
+    first = components(app, "panes")[0]["panes"][0]["picture"]
+    (frames,) = [slider for slider in app.slider if slider.label == "Frame"]
+    assert (frames.min, frames.max, frames.value) == (1, 2, 1)
+    frames.set_value(2).run()
+    assert components(app, "panes")[0]["panes"][0]["picture"] != first
 
 
 def test_without_a_model_the_picture_is_read_without_scores(
