@@ -171,7 +171,7 @@ class Lime(Explainer):
     segments: int = 50
     fill: str = "region"
     seed: int = 0
-    settle: float = 0.99
+    settle: float = 0.985
     paired: bool = True
     spread_seeds: int = 0
     method: ClassVar[str] = "lime"
