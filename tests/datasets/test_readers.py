@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from support.dataset_folders import NIH_HEADER, NIH_ROWS
 
 from cxrviewer.datasets import DATASETS, read_dataset
 from cxrviewer.datasets.dataset import digest_of
@@ -35,16 +36,6 @@ KERMANY = (
     "train/PNEUMONIA/person3_virus_4.jpeg",
 )
 MANIFEST = ("path", "kaggle_split", "label", "mask", "dup_group")
-NIH_HEADER = (
-    "Image Index", "Finding Labels", "Follow-up #", "Patient ID", "Patient Age", "Patient Gender", "View Position",
-    "OriginalImage[Width", "Height]", "OriginalImagePixelSpacing[x", "y]", "",
-)  # fmt: skip
-NIH_ROWS = (
-    ("00000001_000.png", "Cardiomegaly|Effusion", 0, 1, "058Y", "M", "PA", 2682, 2749, 0.14, 0.14, ""),
-    ("00000001_001.png", "No Finding", 1, 1, "058Y", "M", "AP", 2682, 2749, 0.14, 0.14, ""),
-    ("00000002_000.png", "Pneumonia", 0, 2, "013M", "F", "AP", 2682, 2749, 0.14, 0.14, ""),
-    ("00000003_000.png", "Infiltration", 0, 3, "414Y", "F", "PA", 2682, 2749, 0.14, 0.14, ""),
-)
 
 
 @pytest.fixture
