@@ -23,8 +23,8 @@ from cxrviewer.errors import ConfigurationError
 from cxrviewer.explainers.explainer import Attribution, Explainer, Request
 from cxrviewer.explainers.lime_regions import FILLS, SEGMENTATIONS, cut, filling, hide
 
-BATCH_A_THREAD = 4
-"""Pictures between two looks at the clock, for each thread: under half a second on a CPU."""
+BATCH_A_THREAD = 16
+"""Pictures between two looks at the clock, for each thread: about half a second on a CPU, and 3 % faster than 4."""
 LOOK_EVERY = 50
 """Samples between two fits, or a little more where a block does not end there."""
 FEWEST = 100

@@ -16,8 +16,8 @@ from cxrviewer.datasets.grouping import join_identical
 from cxrviewer.datasets.splits import Fractions, Part, SplitRow, read_split
 from cxrviewer.datasets.splitting import SPLITS, split_into_folds
 from cxrviewer.errors import ConfigurationError, SplitError
-from cxrviewer.labels import PNEUMONIA, VOCABULARIES, Head
-from cxrviewer.training.config import Source, TrainingConfig
+from cxrviewer.labels import VOCABULARIES
+from cxrviewer.training.config import HeadChoice, Source, TrainingConfig
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,12 +57,19 @@ class Material:
 
 def architecture_of(config: TrainingConfig) -> Architecture:
     """The network that a configuration asks for."""
-    if config.vocabulary not in VOCABULARIES:
-        raise ConfigurationError(
-            f"There is no vocabulary called {config.vocabulary}.", f"Choose one of {', '.join(VOCABULARIES)}."
-        )
-    heads = ((Head.PNEUMONIA, (PNEUMONIA,)), (Head.FINDINGS, VOCABULARIES[config.vocabulary]))
+    heads = tuple((head.name, _labels_of(head)) for head in config.heads)
     return Architecture(config.backbone, heads, InputSpec(config.size), config.dropout)
+
+
+def _labels_of(head: HeadChoice) -> tuple[str, ...]:
+    if not isinstance(head.labels, str):
+        return head.labels
+    if head.labels not in VOCABULARIES:
+        raise ConfigurationError(
+            f"There is no vocabulary called {head.labels}.",
+            f"Choose one of {', '.join(VOCABULARIES)}, or list the labels.",
+        )
+    return VOCABULARIES[head.labels]
 
 
 def gather(config: TrainingConfig, split: Path | None = None) -> Material:

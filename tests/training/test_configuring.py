@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxrviewer.errors import ConfigurationError, NotFoundError
-from cxrviewer.training.config import Source, Stage, TrainingConfig, load_config
+from cxrviewer.labels import PNEUMONIA, Head
+from cxrviewer.training.config import HeadChoice, Source, Stage, TrainingConfig, load_config
 from cxrviewer.training.material import architecture_of
 from cxrviewer.training.run_folder import RunFolder
 
@@ -30,7 +31,7 @@ def test_it_reads_back_the_same(tmp_path: Path) -> None:
     ("change", "sentence"),
     [
         ({"sources": []}, "sources: "),
-        ({"stages": [{"size": 100}]}, r"stages\.0\.size: .*multiple of 16"),
+        ({"stages": [{"size": 16}]}, r"stages\.0\.size: .*greater than or equal to 32"),
         ({"learning_rate": -1}, "learning_rate: .*greater than 0"),
         ({"id": "../up"}, "id: "),
         ({"learningrate": 1}, "learningrate: Extra inputs"),
@@ -67,9 +68,16 @@ def test_sizes_follow_the_stages(stages: list[Stage]) -> None:
     assert config.size_at(config.epochs + 3) == config.size == by_hand[-1]
 
 
+def with_findings(labels: str | tuple[str, ...]) -> tuple[HeadChoice, ...]:
+    return (
+        HeadChoice(name=Head.PNEUMONIA, labels=(PNEUMONIA,)),
+        HeadChoice(name=Head.FINDINGS, labels=labels),
+    )
+
+
 def test_the_network_carries_its_vocabulary() -> None:
     config = TrainingConfig(
-        id="a", sources=(SOURCE,), vocabulary="chexpert-14", stages=(Stage(size=160, epochs=1),)
+        id="a", sources=(SOURCE,), heads=with_findings("chexpert-14"), stages=(Stage(size=160, epochs=1),)
     )
     network = architecture_of(config)
     assert network.input.size == 160
@@ -79,4 +87,6 @@ def test_the_network_carries_its_vocabulary() -> None:
         "Enlarged Cardiomediastinum",
     ]
     with pytest.raises(ConfigurationError, match="nih-14, chexpert-14"):
-        architecture_of(config.model_copy(update={"vocabulary": "snomed"}))
+        architecture_of(config.model_copy(update={"heads": with_findings("snomed")}))
+    own = architecture_of(config.model_copy(update={"heads": with_findings(("Rib", "Clip"))}))
+    assert [target.name for target in own.targets] == ["pneumonia", "Rib", "Clip"]

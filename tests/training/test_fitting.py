@@ -122,7 +122,7 @@ def test_starting_from_another_network_is_refused(tiny_config: Build, tmp_path: 
     first = fit(tiny_config(stages=(Stage(size=32, epochs=1),)), RunFolder(tmp_path / "first"))
     with pytest.raises(ConfigurationError, match="another network"):
         fit(
-            tiny_config(vocabulary="chexpert-14", backbone="resnet18"),
+            tiny_config(backbone="resnet18"),
             RunFolder(tmp_path / "second"),
             start=first,
         )
