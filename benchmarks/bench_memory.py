@@ -61,7 +61,7 @@ def _measure(folder: Path, study: Path, findings: list[str]) -> dict[str, int]:
         port = listener.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", "viewer_app.py", "--server.port", str(port)]
     # As `make run` starts it.
-    environment = {"MALLOC_ARENA_MAX": "2"} | os.environ | {"CXR_DATA_DIR": str(folder / "data")}
+    environment = dict(os.environ) | {"CXR_DATA_DIR": str(folder / "data")}
     quiet = subprocess.DEVNULL
     server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=quiet, stderr=quiet)
     try:

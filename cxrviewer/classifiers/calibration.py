@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 
 from cxrviewer.classifiers.card import TargetCard
-from cxrviewer.classifiers.prediction import Band, Score
+from cxrviewer.classifiers.prediction import Band, Prediction, Score
+from cxrviewer.labels import Head
 
 
 def sigmoid(x: float) -> float:
@@ -45,6 +48,24 @@ def score(
         specificity=None if point is None else point.specificity,
         band=band(calibrated, card.band_low, card.band_high),
     )
+
+
+def prevalence_of(card: TargetCard, site_prevalence: float | None) -> float | None:
+    """A site states how much pneumonia it sees; of the other findings it says nothing."""
+    return site_prevalence if card.head is Head.PNEUMONIA else None
+
+
+def rescored(
+    prediction: Prediction, cards: Sequence[TargetCard], site_prevalence: float | None, operating_point: str
+) -> Prediction:
+    """The same logits read at another prevalence and operating point. cards: those of the model that answered."""
+    by_target = {card.target: card for card in cards}
+    scores = tuple(
+        score(old.logit, card, prevalence_of(card, site_prevalence), operating_point)
+        for old in prediction.scores
+        for card in [by_target[old.target]]
+    )
+    return replace(prediction, scores=scores)
 
 
 def _shifted(probability: float, shift: float) -> float:

@@ -7,14 +7,13 @@ from datetime import UTC, datetime
 
 from cxrviewer import __version__
 from cxrviewer.classifiers.bundle import Bundle
-from cxrviewer.classifiers.calibration import score
-from cxrviewer.classifiers.card import Card, TargetCard
+from cxrviewer.classifiers.calibration import prevalence_of, score
+from cxrviewer.classifiers.card import Card
 from cxrviewer.classifiers.prediction import Prediction, Provenance
 from cxrviewer.classifiers.preparing import prepare_small
 from cxrviewer.classifiers.scope import SCOPE_SIZE, Scope
 from cxrviewer.classifiers.serving import Output, ServingClassifier
 from cxrviewer.classifiers.shrinking import shrink
-from cxrviewer.labels import Head
 from cxrviewer.studies.radiograph import Radiograph
 
 
@@ -59,7 +58,7 @@ class ServingModel:
             output = self.serving.run(prepare_small(shrunk.squares[1], self.serving.spec))
         logits = [] if output is None else [float(logit) for logit in output.logits[0]]
         scores = tuple(
-            score(logit, target, self._prevalence(target), self._operating_point)
+            score(logit, target, prevalence_of(target, self._site_prevalence), self._operating_point)
             for logit, target in zip(logits, self.card.targets[: len(logits)], strict=True)
         )
         prediction = Prediction(
@@ -71,9 +70,6 @@ class ServingModel:
             seconds=time.perf_counter() - start,
         )
         return prediction, output
-
-    def _prevalence(self, target: TargetCard) -> float | None:
-        return self._site_prevalence if target.head is Head.PNEUMONIA else None
 
     def provenance(self) -> Provenance:
         """What a result carries (G16)."""

@@ -7,7 +7,7 @@ import streamlit as st
 from cxrviewer.classifiers.prediction import Prediction
 from cxrviewer.reading import Job
 from cxrviewer.studies.radiograph import Radiograph
-from cxrviewer.ui import findings, resources, shell, words
+from cxrviewer.ui import findings, resources, shell, thresholds, words
 from cxrviewer.ui.state import ViewerState
 
 _POLL = 0.5
@@ -24,13 +24,16 @@ def answer(radiograph: Radiograph, state: ViewerState) -> Prediction | None:
     if job.result is None:
         _failed(job, radiograph)
         return None
-    in_scope = job.result.scope.in_scope
-    shell.heading("Findings", "in scope" if in_scope else "")
-    if in_scope:
-        findings.show_findings(job.result, state)
-    else:
+    if not job.result.scope.in_scope:
+        shell.heading("Findings")
         findings.out_of_scope(job.result)
-    return job.result
+        return job.result
+    prediction = thresholds.chosen(job.result, state)
+    with st.container(key="findings-head", horizontal=True, vertical_alignment="center"):
+        shell.heading("Findings", "in scope")
+        thresholds.choose(job.result, state)
+    findings.show_findings(prediction, state)
+    return prediction
 
 
 def _wait(job: Job[Prediction]) -> None:

@@ -10,7 +10,7 @@ from cxrviewer.classifiers.calibration import band_limits
 from cxrviewer.classifiers.prediction import Prediction, ScopeAnswer, Score
 from cxrviewer.classifiers.targets import Target
 from cxrviewer.labels import DEFINITIONS
-from cxrviewer.ui import resources, shell, words
+from cxrviewer.ui import resources, shell, thresholds, words
 from cxrviewer.ui.rows import Cell, Column, Kind, Row, show_rows
 from cxrviewer.ui.state import ViewerState
 
@@ -35,7 +35,7 @@ def show_findings(prediction: Prediction, state: ViewerState) -> None:
     if chosen is not None and chosen != state.finding:
         choose(state, chosen)
         st.rerun()
-    shell.quiet(*_prevalence(prediction), *_marks(scores, limits))
+    shell.quiet(*thresholds.told(prediction.pneumonia, state), *_marks(scores, limits))
 
 
 def choose(state: ViewerState, finding: str | None) -> None:
@@ -127,16 +127,6 @@ def _tip(score: Score) -> tuple[str, ...]:
     stands = "" if score.prevalence is None else f" Prevalence: {words.probability(score.prevalence)}."
     meaning = (found.text, found.source) if found else (score.target.label,)
     return (*meaning, f"Operating point: {point}.{stands}")
-
-
-def _prevalence(prediction: Prediction) -> tuple[str, ...]:
-    score = prediction.pneumonia
-    if score is None or score.prevalence is None:
-        return ()
-    stands = f"Pneumonia stands for a prevalence of {words.probability(score.prevalence)}"
-    if resources.site_prevalence() == score.prevalence:
-        return (f"{stands}, as set for this site.",)
-    return (f"{stands}, as in training; CXR_SITE_PREVALENCE sets another.",)
 
 
 def _marks(scores: Sequence[Score], limits: Mapping[Target, tuple[float, ...]]) -> tuple[str, ...]:

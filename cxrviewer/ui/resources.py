@@ -18,7 +18,7 @@ from cxrviewer.classifiers.targets import Target
 from cxrviewer.errors import CxrError
 from cxrviewer.logs import get_logger
 from cxrviewer.reading import ExplanationJobs, Job, Jobs, Reader
-from cxrviewer.settings import get_settings
+from cxrviewer.settings import Settings, get_settings
 from cxrviewer.studies.isolation import default_pool
 from cxrviewer.studies.radiograph import Radiograph, Voi, Window
 from cxrviewer.ui import pictures
@@ -164,9 +164,9 @@ def model_line(model_id: str, weights_sha256: str) -> ModelLine:
     return ModelLine(model_id, weights_sha256, "", ("This model is no longer installed.",))
 
 
-def site_prevalence() -> float | None:
-    """Share of pneumonia that this site has set; None where the model's own stands."""
-    return get_settings().site_prevalence
+def site_settings() -> Settings:
+    """What this site has set."""
+    return get_settings()
 
 
 def models() -> tuple[ModelInfo, ...]:

@@ -21,6 +21,8 @@ class ViewerState:
     study, digest, frame: what is open. finding: the target by name, or None before one is chosen.
     preset: a name of `pictures.presets`, or `custom`, which takes center and width (modality units).
     spread: the map whose spread over seeds was asked for (`spread.place`).
+    point, prevalence: by which operating point, and at which share of pneumonia, scores are shown; "" and 0:
+    the site's own.
     opacity: in [0, 1]; keep_top: percent of the map's pixels to show; colours: a name of `maps.COLOURS`.
     """
 
@@ -36,6 +38,8 @@ class ViewerState:
     keep_top: int = 30
     colours: str = "magma"
     spread: str | None = None
+    point: str = ""
+    prevalence: float = 0.0
     names_shown: bool = False
     text: str = ""
     show: str = "all"

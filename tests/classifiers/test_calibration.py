@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxrviewer.classifiers.calibration import band, log_odds, prior_shift, score, sigmoid
+from cxrviewer.classifiers.calibration import band, log_odds, prior_shift, rescored, score, sigmoid
 from cxrviewer.classifiers.card import PointCard, TargetCard
-from cxrviewer.classifiers.prediction import Band
+from cxrviewer.classifiers.prediction import Band, Prediction, Provenance, ScopeAnswer
 from cxrviewer.labels import Head
 
 inside = st.floats(0.01, 0.99)
@@ -142,3 +142,23 @@ def test_what_the_card_says_of_the_operating_point_travels_along() -> None:
 )
 def test_bands(probability: float, low: float | None, high: float | None, expected: Band | None) -> None:
     assert band(probability, low, high) is expected
+
+
+def test_scores_are_read_again_at_another_prevalence_and_point() -> None:
+    heads = (Head.PNEUMONIA, Head.FINDINGS)
+    cards = [
+        TargetCard(
+            head=head, label="x", prevalence=0.5, threshold=0.4, n_positive=9, n_negative=9,
+            points={"youden": PointCard(threshold=0.25, sensitivity=0.8, specificity=0.7)},
+        )
+        for head in heads
+    ]  # fmt: skip
+    before = Prediction(
+        "d", 1, ScopeAnswer(True), tuple(score(0.0, card) for card in cards), Provenance(*"abcdefg"), 1.0
+    )
+    after = rescored(before, cards, 0.1, "youden")
+    # Even odds at one half are a ninth of that at one in ten; a finding's prevalence is not the site's to state.
+    assert [s.probability for s in after.scores] == pytest.approx([0.1, 0.5])
+    assert [s.threshold for s in after.scores] == pytest.approx([(1 / 27) / (1 + 1 / 27), 0.25])
+    assert [s.logit for s in after.scores] == [0.0, 0.0]
+    assert rescored(after, cards, None, "model") == before

@@ -182,3 +182,19 @@ def test_a_site_prevalence_moves_marks_and_says_so(open_page: Any, monkeypatch: 
     assert pneumonia["mark"] == pytest.approx((2 / 27) / (1 + 2 / 27))
     assert pneumonia["limits"] == pytest.approx([(1 / 36) / (1 + 1 / 36), (4 / 9) / (1 + 4 / 9)])
     assert finding["limits"] == [0.2, 0.8]
+
+
+def test_a_session_reads_the_scores_its_own_way_and_stores_nothing_of_it(open_page: Any) -> None:
+    row = take_in()
+    app = until(open_page(VIEWER, study=row.study_id), answered)
+    before = components(app, "rows")[0]["rows"]
+    stored = resources.archive().results(row.digest)
+    app.slider(key="viewer.prevalence").set_value(0.1).run()
+    assert "stands for a prevalence of 0.10, as set for this session" in text_of(app)
+    pneumonia, finding = (components(app, "rows")[0]["rows"][index]["cells"][2] for index in (0, 1))
+    assert pneumonia["mark"] == pytest.approx((2 / 27) / (1 + 2 / 27))
+    assert finding["limits"] == [0.2, 0.8]
+    assert resources.archive().results(row.digest) == stored
+    app.button[[b.label for b in app.button].index("Back to the site's settings")].click().run()
+    assert components(app, "rows")[0]["rows"] == before
+    assert "as in training" in text_of(app)

@@ -1,8 +1,13 @@
-"""How the libraries' threads share the cores with other programs."""
+"""How this process shares cores and memory with other programs: set once, before anything large is imported."""
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
+
+_M_ARENA_MAX = -8
+"""Of `mallopt(3)`."""
 
 
 def share_cores() -> None:
@@ -15,3 +20,14 @@ def share_cores() -> None:
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+
+
+def share_heaps(most: int = 2) -> None:
+    """Let all threads work on so many heaps instead of one each (docs/decisions/0016-memory.md).
+
+    The environment (MALLOC_ARENA_MAX) comes first. Nothing where the C library is not glibc.
+    """
+    if sys.platform.startswith("linux") and "MALLOC_ARENA_MAX" not in os.environ:
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+        if mallopt is not None:
+            mallopt(_M_ARENA_MAX, most)
