@@ -44,7 +44,7 @@ class ServingClassifier:
         self.model_id, self.weights_sha256 = model_id, weights_sha256
         self.targets: tuple[Target, ...] = classifier.targets
         self.spec: InputSpec = classifier.architecture.input
-        self.device = choose_device(device)
+        self.device = choose_device(device, engine)
         self._lock, self._starting = threading.Lock(), threading.Lock()
         self._network = classifier.eval().requires_grad_(False)
         self._network = self._network.to(self.device).to(memory_format=torch.channels_last)
@@ -83,9 +83,18 @@ class ServingClassifier:
             yield self._network
 
 
-def choose_device(name: str) -> torch.device:
-    """`auto` takes a GPU where there is one. Raises ConfigurationError where one is asked for and there is none."""
+def choose_device(name: str, engine: str = "auto") -> torch.device:
+    """`auto` takes a GPU where there is one and the engine can use it. Raises ConfigurationError.
+
+    On a GPU float32 stays float32: TF32, torch's default for convolutions, keeps ten bits and would move a logit by
+    more than the 1e-4 that engines may differ by. Training, which may use it, is another process.
+    """
     present = torch.cuda.is_available()
     if name == "cuda" and not present:
         raise ConfigurationError("There is no GPU that torch can use here.", "Set the device to auto or cpu.")
-    return torch.device("cuda" if name in ("auto", "cuda") and present else "cpu")
+    if name == "cuda" and engine == "openvino":
+        raise ConfigurationError("OpenVINO computes on the CPU here.", "Set the engine to auto or torch.")
+    if name == "cpu" or not present or engine == "openvino":
+        return torch.device("cpu")
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    return torch.device("cuda")

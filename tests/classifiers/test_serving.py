@@ -13,7 +13,7 @@ import torch
 from support.small_models import SIZE, small_network
 
 from cxrviewer.classifiers import serving as serving_module
-from cxrviewer.classifiers.serving import ServingClassifier
+from cxrviewer.classifiers.serving import ServingClassifier, choose_device
 from cxrviewer.errors import ConfigurationError
 
 
@@ -158,3 +158,14 @@ def test_a_gpu_that_is_not_there_is_not_promised(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(ConfigurationError, match=r"no GPU.*auto or cpu"):
         serve(device="cuda")
     assert serve(device="auto").device.type == "cpu"
+
+
+def test_a_result_names_the_device_that_computed_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for kept in (torch.backends.cudnn, torch.backends.cuda.matmul):
+        monkeypatch.setattr(kept, "allow_tf32", True)
+    assert choose_device("auto").type == choose_device("cuda", "torch").type == "cuda"
+    assert not torch.backends.cudnn.allow_tf32
+    assert choose_device("auto", "openvino").type == choose_device("cpu").type == "cpu"
+    with pytest.raises(ConfigurationError, match="OpenVINO computes on the CPU"):
+        choose_device("cuda", "openvino")
