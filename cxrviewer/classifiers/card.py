@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
-from cxrviewer.classifiers.architecture import Architecture, InputSpec
+from cxrviewer.classifiers.architecture import NORMALISATIONS, RESIZES, Architecture, InputSpec
 from cxrviewer.classifiers.targets import Target
 from cxrviewer.errors import ModelBundleError
 from cxrviewer.labels import Head
@@ -22,12 +22,28 @@ class _Part(BaseModel):
 
 
 class InputCard(_Part):
-    """What the network is given; mirrors `InputSpec`."""
+    """What the network is given; mirrors `InputSpec`. Cards written before there was a choice hold sentences."""
 
     size: int = Field(ge=32, le=1024)
     channels: int = Field(1, ge=1, le=3)
     resize: str
     normalisation: str
+    harmonise: str = "none"
+    lungs: str = "none"
+    reference: tuple[float, ...] = Field((), max_length=1024)
+    template: str = Field("", max_length=2 * 64 * 64)
+    place: tuple[float, ...] = Field((), max_length=4)
+    lungs_model: str = ""
+
+    def spec(self) -> InputSpec:
+        """The same as `preparing.py` takes it."""
+        values = self.model_dump()
+        values["resize"] = _NAMES.get(self.resize, self.resize)
+        values["normalisation"] = _NAMES.get(self.normalisation, self.normalisation)
+        return InputSpec(**values)
+
+
+_NAMES = {sentence: name for table in (RESIZES, NORMALISATIONS) for name, sentence in table.items()}
 
 
 class ArchitectureCard(_Part):
@@ -131,20 +147,19 @@ class Card(_Part):
     @model_validator(mode="after")
     def _serves(self) -> Card:
         if self.task == "classification":
-            network, known = self.network(), InputSpec()
+            network = self.network()
             if tuple(t.target for t in self.targets) != network.targets:
                 raise ValueError("targets are not the heads' labels in output order")
             if len(set(network.targets)) < len(network.targets):
                 raise ValueError("a label stands twice in a head")
-            if (self.input.resize, self.input.normalisation) != (known.resize, known.normalisation):
+            if not network.input.known:
                 raise ValueError("pictures are prepared in a way that this program does not know")
         return self
 
     def network(self) -> Architecture:
         """The architecture to build."""
         heads = tuple(self.architecture.heads.items())
-        spec = InputSpec(self.input.size, self.input.channels, self.input.resize, self.input.normalisation)
-        return Architecture(self.architecture.backbone, heads, spec, self.architecture.dropout)
+        return Architecture(self.architecture.backbone, heads, self.input.spec(), self.architecture.dropout)
 
 
 def read_card(path: Path) -> Card:

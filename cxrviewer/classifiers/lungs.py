@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.functional import interpolate
 
 from cxrviewer.classifiers.bundle import Bundle
-from cxrviewer.classifiers.preparing import InputSpec, enlarge, prepare
+from cxrviewer.classifiers.preparing import enlarge, prepare
 from cxrviewer.errors import ModelBundleError
 from cxrviewer.studies.radiograph import Radiograph
 
@@ -70,9 +70,7 @@ class LungModel:
         if card.task != "segmentation" or card.architecture.backbone != ARCHITECTURE:
             raise ModelBundleError(f"Model {card.id} does not segment lungs.", "Choose another one.")
         self.card = card
-        self._spec = InputSpec(
-            card.input.size, card.input.channels, card.input.resize, card.input.normalisation
-        )
+        self._spec = card.input.spec()
         self._network = LungNet().eval().requires_grad_(False)
         if not all(bool(tensor.isfinite().all()) for tensor in bundle.tensors.values()):
             raise ModelBundleError(f"Model {card.id} holds values that are not finite.", remedy)

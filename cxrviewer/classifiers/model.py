@@ -73,13 +73,12 @@ class ServingModel:
 
     def provenance(self) -> Provenance:
         """What a result carries (G16)."""
-        spec = self.serving.spec
         return Provenance(
             model_id=self.card.id,
             weights_sha256=self.card.weights_sha256,
             app_version=__version__,
             engine=self.serving.engine,
             device=str(self.serving.device),
-            preprocessing=f"{spec.size} px, {spec.resize}; {spec.normalisation}",
+            preprocessing=self.serving.spec.words(),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )

@@ -80,8 +80,8 @@ def _show(card: Card) -> None:
         shell.note(card.intended_use, words.INTENDED_USE)
         for limit in card.limits:
             shell.note(limit, kind="caution")
-        spec, network = card.input, card.architecture
-        shell.quiet(f"{network.backbone}, {spec.size} × {spec.size} px, {spec.resize}; {spec.normalisation}")
+        spec, network = card.input.spec(), card.architecture
+        shell.quiet(f"{network.backbone}, {spec.words()}")
     with data:
         shell.heading("Trained on")
         _table(
