@@ -96,5 +96,5 @@ def choose_device(name: str, engine: str = "auto") -> torch.device:
         raise ConfigurationError("OpenVINO computes on the CPU here.", "Set the engine to auto or torch.")
     if name == "cpu" or not present or engine == "openvino":
         return torch.device("cpu")
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.fp32_precision = "ieee"  # type: ignore[attr-defined]  # torch states no types here
     return torch.device("cuda")

@@ -162,10 +162,9 @@ def test_a_gpu_that_is_not_there_is_not_promised(monkeypatch: pytest.MonkeyPatch
 
 def test_a_result_names_the_device_that_computed_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    for kept in (torch.backends.cudnn, torch.backends.cuda.matmul):
-        monkeypatch.setattr(kept, "allow_tf32", True)
+    monkeypatch.setattr(torch.backends, "fp32_precision", torch.backends.fp32_precision)
     assert choose_device("auto").type == choose_device("cuda", "torch").type == "cuda"
-    assert not torch.backends.cudnn.allow_tf32
+    assert torch.backends.fp32_precision == "ieee"
     assert choose_device("auto", "openvino").type == choose_device("cpu").type == "cpu"
     with pytest.raises(ConfigurationError, match="OpenVINO computes on the CPU"):
         choose_device("cuda", "openvino")
