@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrviewer.evaluation.bootstrap import Interval, bootstrap_auroc, interval, patient_weights
+from cxrviewer.evaluation.bootstrap import Draws, Interval, Ranking, interval, resampled_ranking, shares
 from cxrviewer.evaluation.calibration_metrics import brier, expected_calibration_error, log_loss
-from cxrviewer.evaluation.operating import MIN_POSITIVES, NO_POINT, at_threshold
+from cxrviewer.evaluation.operating import MIN_POSITIVES, Confusion, at_threshold
+from cxrviewer.evaluation.operating_draws import NOTHING, with_intervals
 from cxrviewer.evaluation.ranking import auroc, average_precision
 
 Floats = NDArray[np.floating]
@@ -18,17 +19,26 @@ Floats = NDArray[np.floating]
 
 @dataclass(frozen=True)
 class LabelMetrics:
-    """One label with positives and negatives. Sensitivity to NPV are at the threshold, None where there is none."""
+    """One label with positives and negatives. Sensitivity to confusion: at the threshold, None without one."""
 
     auroc: float
     auroc_ci95: Interval | None
     average_precision: float
+    average_precision_ci95: Interval | None
     threshold: float | None
     sensitivity: float | None
+    sensitivity_ci95: Interval | None
     specificity: float | None
+    specificity_ci95: Interval | None
     ppv: float | None
+    ppv_ci95: Interval | None
     npv: float | None
+    npv_ci95: Interval | None
+    accuracy: float | None
+    accuracy_ci95: Interval | None
+    confusion: Confusion | None
     brier: float
+    brier_ci95: Interval | None
     ece: float
     loss: float
     n_positive: int
@@ -40,8 +50,17 @@ class LabelMetrics:
         return self.n_positive >= MIN_POSITIVES
 
     def as_json(self) -> dict[str, object]:
-        """Plain values; the interval as [low, high]."""
-        return asdict(self) | {"auroc_ci95": self.auroc_ci95 and self.auroc_ci95.as_list()}
+        """Plain values; intervals as [low, high]."""
+        plain = {name: listed(value) for name, value in vars(self).items()}
+        return plain | {
+            "confusion": self.confusion and asdict(self.confusion),
+            "misclassification_rate": None if self.accuracy is None else 1 - self.accuracy,
+        }
+
+
+def listed(value: object) -> object:
+    """An interval as [low, high]; anything else as it is."""
+    return value.as_list() if isinstance(value, Interval) else value
 
 
 @dataclass(frozen=True)
@@ -89,12 +108,11 @@ def measure(
     labels: Floats, probabilities: Floats, tasks: Sequence[Task], patients: Sequence[str], seed: int = 0
 ) -> PartMetrics:
     """(N, K) of 1, 0, NaN; (N, K) in [0, 1]; K tasks; N patients -> every number, intervals over patients."""
-    weights = patient_weights(patients, seed=seed)
-    draws = np.column_stack(
-        [bootstrap_auroc(labels[:, k], probabilities[:, k], weights) for k in range(len(tasks))]
-    )
+    draws = Draws.of(patients, seed=seed)
+    ranked = [resampled_ranking(labels[:, k], probabilities[:, k], draws) for k in range(len(tasks))]
     found = [
-        _label(labels[:, k], probabilities[:, k], task.threshold, draws[:, k]) for k, task in enumerate(tasks)
+        _label(labels[:, k], probabilities[:, k], task.threshold, draws, ranked[k])
+        for k, task in enumerate(tasks)
     ]
     measured = [(k, label) for k, label in enumerate(found) if label is not None]
     shown = [(k, label) for k, label in measured if tasks[k].headline] or measured
@@ -102,7 +120,7 @@ def measure(
     return PartMetrics(
         labels={task.name: label for task, label in zip(tasks, found, strict=True)},
         mean_auroc=_mean([label.auroc for _, label in enough]),
-        mean_auroc_ci95=interval(draws[:, [k for k, _ in enough]].mean(1)) if enough else None,
+        mean_auroc_ci95=(interval(np.mean([ranked[k].auroc for k, _ in enough], axis=0)) if enough else None),
         mean_auroc_all=_mean([label.auroc for _, label in shown]),
         brier=_mean([label.brier for _, label in measured]),
         ece=_mean([label.ece for _, label in measured]),
@@ -114,7 +132,7 @@ def measure(
 
 
 def _label(
-    labels: Floats, probabilities: Floats, threshold: float | None, draws: NDArray[np.float64]
+    labels: Floats, probabilities: Floats, threshold: float | None, draws: Draws, ranked: Ranking
 ) -> LabelMetrics | None:
     area, precision = auroc(labels, probabilities), average_precision(labels, probabilities)
     values = [f(labels, probabilities) for f in (brier, expected_calibration_error, log_loss)]
@@ -124,22 +142,40 @@ def _label(
     positives = int((labels == 1).sum())
     # Too few positives to place a threshold by are too few to judge one by.
     used = threshold if positives >= MIN_POSITIVES else None
-    point = NO_POINT if used is None else at_threshold(labels, probabilities, used)
+    given = NOTHING if used is None else with_intervals(labels, probabilities, used, draws)
+
+    point = given.point
     return LabelMetrics(
         auroc=area,
-        auroc_ci95=interval(draws),
+        auroc_ci95=interval(ranked.auroc),
         average_precision=precision,
+        average_precision_ci95=interval(ranked.average_precision),
         threshold=used,
         sensitivity=point.sensitivity,
+        sensitivity_ci95=given.ci95.get("sensitivity"),
         specificity=point.specificity,
+        specificity_ci95=given.ci95.get("specificity"),
         ppv=point.ppv,
+        ppv_ci95=given.ci95.get("ppv"),
         npv=point.npv,
+        npv_ci95=given.ci95.get("npv"),
+        accuracy=point.accuracy,
+        accuracy_ci95=given.ci95.get("accuracy"),
+        confusion=point.confusion,
         brier=squares,
+        brier_ci95=_brier_interval(labels, probabilities, draws),
         ece=gap,
         loss=loss,
         n_positive=positives,
         n_negative=int((labels == 0).sum()),
     )
+
+
+def _brier_interval(labels: Floats, probabilities: Floats, draws: Draws) -> Interval | None:
+    stated = ~np.isnan(labels)
+    squares = np.where(stated, (probabilities - np.nan_to_num(labels)) ** 2, 0.0)
+    sums = draws.sums(np.column_stack([squares, stated]))
+    return interval(shares(sums[:, 0], sums[:, 1]))
 
 
 def _accuracy(labels: Floats, probabilities: Floats, tasks: Sequence[Task]) -> float | None:

@@ -16,6 +16,16 @@ Values = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
+class Confusion:
+    """True positives, false positives, false negatives, true negatives."""
+
+    tp: int
+    fp: int
+    fn: int
+    tn: int
+
+
+@dataclass(frozen=True)
 class AtThreshold:
     """What a threshold gives. A share whose denominator is empty is None. PPV and NPV hold at this prevalence."""
 
@@ -25,6 +35,7 @@ class AtThreshold:
     ppv: float | None
     npv: float | None
     accuracy: float | None
+    confusion: Confusion | None = None
 
 
 NO_POINT = AtThreshold(None, None, None, None, None, None)
@@ -44,6 +55,7 @@ def at_threshold(labels: Values, scores: Values, threshold: float) -> AtThreshol
         ppv=_share(tp, tp + fp),
         npv=_share(tn, tn + fn),
         accuracy=_share(tp + tn, len(values)),
+        confusion=Confusion(tp, fp, fn, tn),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrviewer.evaluation.bootstrap import Interval, interval, patient_weights
+from cxrviewer.evaluation.bootstrap import Draws, Interval, interval
 
 Areas = NDArray[np.bool_]
 
@@ -21,5 +21,5 @@ def dice(first: Areas, second: Areas, known: Areas) -> NDArray[np.float64]:
 
 def mean_interval(values: NDArray[np.float64], patients: Sequence[str], seed: int = 0) -> Interval | None:
     """The 95 % interval of the mean of (N,) values, patients resampled."""
-    weights = patient_weights(patients, seed=seed).astype(np.float64)
-    return interval((weights * values).sum(1) / weights.sum(1))
+    sums = Draws.of(patients, seed=seed).sums(np.column_stack([values, np.ones(len(values))]))
+    return interval(sums[:, 0] / sums[:, 1])

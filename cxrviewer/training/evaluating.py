@@ -20,12 +20,11 @@ from cxrviewer.evaluation.curves import LabelCurve, label_curve
 from cxrviewer.evaluation.measuring import LabelMetrics, PartMetrics, measure
 from cxrviewer.settings import get_settings
 from cxrviewer.training.measuring import probabilities_of, rounded, tasks_of
+from cxrviewer.training.predictions import harmless
 from cxrviewer.training.publishing import SPLIT
 from cxrviewer.training.scoring import Progress, score_files
 
 ALL = "all"
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet takes a cell that starts so for a formula (OWASP, CSV injection)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,8 +130,3 @@ def write_predictions(evaluation: Evaluation, rows: Sequence[Row], path: Path) -
             for chance, label in zip(chances, stated, strict=True):
                 cells += [f"{chance:.6f}", "" if np.isnan(label) else f"{label:g}"]
             writer.writerow(cells)
-
-
-def harmless(cell: str) -> str:
-    """The cell as text: one that a spreadsheet would calculate gets an apostrophe in front (G12)."""
-    return f"'{cell}" if cell.startswith(FORMULA) else cell

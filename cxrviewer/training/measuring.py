@@ -11,9 +11,12 @@ from pydantic import JsonValue, TypeAdapter
 
 from cxrviewer.classifiers.card import TargetCard
 from cxrviewer.classifiers.serving import ServingClassifier
+from cxrviewer.datasets.dataset import Row
 from cxrviewer.datasets.splits import Part
 from cxrviewer.evaluation.curves import Curve, label_curve, thinned
+from cxrviewer.evaluation.explorer import Explorer, explorer
 from cxrviewer.evaluation.measuring import PartMetrics, Task, measure
+from cxrviewer.evaluation.subgroups import age_band, subgroups
 from cxrviewer.labels import Head
 from cxrviewer.training.calibrating import Platt
 from cxrviewer.training.checking import (
@@ -23,6 +26,7 @@ from cxrviewer.training.checking import (
     sources_told_apart,
 )
 from cxrviewer.training.material import Material
+from cxrviewer.training.predictions import Predictions
 from cxrviewer.training.scoring import Scored
 
 CURVE_POINTS = 100
@@ -53,12 +57,40 @@ def measure_report(material: Material, targets: Sequence[TargetCard], reported: 
     for index, dataset in enumerate(material.datasets):
         rows = np.flatnonzero(material.source[chosen] == index)
         if len(rows) and not np.isnan(labels[rows]).all():
-            patients = [material.rows[int(chosen[row])].patient for row in rows]
-            part = measure(labels[rows], probabilities[rows], tasks_of(targets), patients)
-            found[dataset.name] = plain_json(
-                part, labels[rows], probabilities[rows], [t.label for t in targets]
-            ) | rounded({"one_class": one_class(labels[rows], probabilities[rows], targets)})
+            pictures = [material.rows[int(chosen[row])] for row in rows]
+            truth, chances, tasks = labels[rows], probabilities[rows], tasks_of(targets)
+            patients = [row.patient for row in pictures]
+            part = measure(truth, chances, tasks, patients)
+            groups = subgroups(truth, chances, tasks, patients, attributes_of(pictures))
+            found[dataset.name] = plain_json(part, truth, chances, tasks) | rounded(
+                {
+                    "one_class": one_class(truth, chances, targets),
+                    "subgroups": [group.as_json() for group in groups],
+                }
+            )
     return {"report": found}
+
+
+def predictions_of(material: Material, targets: Sequence[TargetCard], reported: Scored) -> Predictions:
+    """What the network answered on the report part, row by row."""
+    chosen = material.chosen(Part.REPORT)
+    columns = [material.labels.index(target.label) for target in targets]
+    return Predictions(
+        rows=tuple(material.split[int(index)] for index in chosen),
+        names=tuple(target.label for target in targets),
+        logits=reported.logits.astype(np.float64),
+        probabilities=probabilities_of(targets, reported.logits),
+        labels=material.targets[chosen][:, columns].astype(np.float64),
+    )
+
+
+def attributes_of(rows: Sequence[Row]) -> dict[str, list[str | None]]:
+    """What subgroups are made by."""
+    return {
+        "age": [age_band(row.age_years) for row in rows],
+        "sex": [row.sex for row in rows],
+        "view": [None if row.view is None else row.view.value for row in rows],
+    }
 
 
 def one_class(
@@ -82,20 +114,26 @@ def plain_json(
     part: PartMetrics,
     labels: NDArray[np.float32],
     probabilities: NDArray[np.float64],
-    names: Sequence[str],
+    tasks: Sequence[Task],
 ) -> Json:
-    """A part's metrics with the curves to draw, rounded to four digits."""
-    found = [label_curve(name, labels[:, k], probabilities[:, k]) for k, name in enumerate(names)]
-    curves = {
-        curve.name: {
-            "roc": _points(curve.roc),
-            "precision_recall": _points(curve.precision_recall),
-            "reliability": [dataclasses.astuple(item) for item in curve.reliability],
-        }
-        for curve in found
-        if curve is not None
-    }
+    """A part's metrics with the curves to draw and the operating points to slide over, rounded to four digits."""
+    curves: dict[str, object] = {}
+    for k, task in enumerate(tasks):
+        curve = label_curve(task.name, labels[:, k], probabilities[:, k])
+        points = explorer(labels[:, k], probabilities[:, k], CURVE_POINTS, task.threshold)
+        if curve is not None and points is not None:
+            curves[task.name] = {
+                "roc": _points(curve.roc),
+                "precision_recall": _points(curve.precision_recall),
+                "reliability": [dataclasses.astuple(item) for item in curve.reliability],
+                "operating": _operating(points),
+            }
     return rounded(part.as_json() | {"curves": curves})
+
+
+def _operating(points: Explorer) -> list[list[float]]:
+    """Thresholds, and the positives and negatives called at or above each."""
+    return [points.thresholds.tolist(), points.tp.tolist(), points.fp.tolist()]
 
 
 def _points(curve: Curve) -> list[list[float]]:

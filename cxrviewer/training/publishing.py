@@ -31,7 +31,8 @@ from cxrviewer.training.card_facts import (
 from cxrviewer.training.config import TrainingConfig
 from cxrviewer.training.fit import load_state
 from cxrviewer.training.material import Material, architecture_of, gather
-from cxrviewer.training.measuring import check_network, measure_report
+from cxrviewer.training.measuring import check_network, measure_report, predictions_of
+from cxrviewer.training.predictions import PREDICTIONS, write_predictions
 from cxrviewer.training.reporter import Tell
 from cxrviewer.training.run_folder import RunFolder
 from cxrviewer.training.scope_fit import ScopeRecipe
@@ -58,6 +59,7 @@ def publish(config: TrainingConfig, run: RunFolder, parent: Path, tell: Tell | N
     scope = _scope(config, run, material, tell)
     reported = score_part(serving, material, Part.REPORT, tell, (0.5, 0.9))
     metrics = measure_report(material, calibrated.targets, reported)
+    write_predictions(predictions_of(material, calibrated.targets, reported), run.path / PREDICTIONS)
     tell(0.9, "checks")
     checks = check_network(serving, material, reported)
     card = Card(

@@ -78,3 +78,26 @@ def test_where_only_the_binary_head_is_stated_it_is_the_mean() -> None:
     tasks = [Task("pneumonia", 0.5, headline=False), Task("A", None)]
     part = measure(labels, probabilities, tasks, [str(n) for n in range(100)])
     assert part.mean_auroc == part.mean_auroc_all == 1.0
+
+
+def test_the_operating_point_by_hand() -> None:
+    """30 ill, of whom 24 are called; 60 well, of whom 6 are called."""
+    labels = np.array([1.0] * 30 + [0.0] * 60)[:, None]
+    chances = np.array([0.9] * 24 + [0.1] * 6 + [0.9] * 6 + [0.1] * 54)[:, None]
+    part = measure(labels, chances, [Task("Mass", 0.5)], [str(n) for n in range(90)])
+    answer = part.as_json()["labels"]
+    assert isinstance(answer, dict)
+    found = answer["Mass"]
+    assert found["confusion"] == {"tp": 24, "fp": 6, "fn": 6, "tn": 54}
+    assert (found["sensitivity"], found["specificity"]) == (0.8, 0.9)
+    assert (found["ppv"], found["npv"]) == (0.8, 0.9)
+    assert found["accuracy"] == pytest.approx(78 / 90)
+    assert found["misclassification_rate"] == pytest.approx(12 / 90)
+    # A binomial share's deviation is sqrt(p (1 - p) / n): 0.073 of 30, 0.039 of 60.
+    for name, deviation in (("sensitivity", 0.073), ("specificity", 0.0387)):
+        low, high = found[f"{name}_ci95"]
+        assert low < found[name] < high
+        assert (high - low) / (2 * 1.96) == pytest.approx(deviation, rel=0.2)
+    for name in ("average_precision", "ppv", "npv", "accuracy", "brier"):
+        low, high = found[f"{name}_ci95"]
+        assert low < found[name] < high

@@ -18,9 +18,9 @@ from PIL import Image
 
 from cxrviewer.classifiers.bundle import Bundle, open_bundle
 from cxrviewer.classifiers.model import ServingModel
-from cxrviewer.datasets.splits import Part, read_split
-from cxrviewer.errors import CancelledError, ConfigurationError, NotFoundError
-from cxrviewer.evaluation.measuring import measure
+from cxrviewer.datasets.splits import Part, SplitRow, read_split
+from cxrviewer.errors import CancelledError, ConfigurationError, LabelFileError, NotFoundError
+from cxrviewer.evaluation.measuring import Task, measure
 from cxrviewer.labels import PNEUMONIA, Head
 from cxrviewer.settings import get_settings
 from cxrviewer.studies.opening import open_study
@@ -28,7 +28,9 @@ from cxrviewer.training.card_facts import measured_limits
 from cxrviewer.training.checking import keep
 from cxrviewer.training.commands import train
 from cxrviewer.training.config import Stage, TrainingConfig
-from cxrviewer.training.evaluating import evaluate_model, harmless, write_predictions
+from cxrviewer.training.evaluating import evaluate_model, write_predictions
+from cxrviewer.training.predictions import Predictions, harmless, read_predictions
+from cxrviewer.training.predictions import write_predictions as write_run_predictions
 from cxrviewer.training.run_folder import RunFolder
 
 Build = Callable[..., TrainingConfig]
@@ -95,6 +97,43 @@ def test_metrics_are_those_of_the_report_part(finished: Finished) -> None:
     assert found["n_images"] == len(rows) == 16
     assert found["labels"][PNEUMONIA]["auroc"] > 0.8
     assert found["curves"][PNEUMONIA]["roc"][0][0] == 0
+
+
+def test_the_run_keeps_what_was_answered_on_the_report_part(finished: Finished) -> None:
+    split = read_split(finished.run / "split.csv")
+    found = read_predictions(finished.run / "predictions.csv", split)
+    assert {row.image for row in found.rows} == {row.image for row in split if row.part is Part.REPORT}
+    (target,) = finished.bundle.card.targets
+    again = measure(
+        found.labels, found.probabilities, [Task(target.label, None)], [r.patient for r in found.rows]
+    )
+    kept = finished.bundle.card.metrics["report"]["kermany"]["labels"][PNEUMONIA]
+    measured = again.labels[PNEUMONIA]
+    assert measured is not None
+    assert measured.auroc == pytest.approx(kept["auroc"], abs=1e-4)
+    assert measured.brier == pytest.approx(kept["brier"], abs=1e-4)
+    chance = 1 / (1 + np.exp(-(target.slope * found.logits + target.intercept)))
+    np.testing.assert_allclose(chance, found.probabilities, atol=1e-4)
+
+
+def test_predictions_round_trip_hostile_names(tmp_path: Path) -> None:
+    row = SplitRow("csv", "=1+1", "@g", '=cmd|"x", y.png', Part.REPORT)
+    given = Predictions(
+        (row,), ("-a:b", "Mass"), np.array([[0.5, -2]]), np.array([[0.6, 0.1]]), np.array([[1, np.nan]])
+    )
+    write_run_predictions(given, tmp_path / "predictions.csv")
+    text = (tmp_path / "predictions.csv").read_text("utf-8")
+    with (tmp_path / "predictions.csv").open(encoding="utf-8", newline="") as file:
+        cells = [cell for line in csv.reader(file) for cell in line]
+    assert not [cell for cell in cells if cell.startswith(("=", "@"))], text
+    found = read_predictions(tmp_path / "predictions.csv", [row])
+    assert (found.rows, found.names) == ((row,), ("-a:b", "Mass"))
+    np.testing.assert_array_equal(found.logits, given.logits)
+    np.testing.assert_array_equal(found.labels, given.labels)
+    with pytest.raises(LabelFileError, match="does not fit"):
+        read_predictions(tmp_path / "predictions.csv", [])
+    with pytest.raises(NotFoundError, match=r"no predictions\.csv"):
+        read_predictions(tmp_path / "absent.csv", [])
 
 
 def test_a_run_is_not_begun_twice(finished: Finished, tiny_config: Build, tmp_path: Path) -> None:
@@ -248,7 +287,6 @@ def test_hiding_parts_of_a_picture_by_hand() -> None:
 
 def test_an_empty_label_is_an_empty_cell(tmp_path: Path) -> None:
     from cxrviewer.datasets import Row
-    from cxrviewer.evaluation.measuring import Task
     from cxrviewer.training.evaluating import Evaluation
 
     labels, chances = np.array([[np.nan]], np.float32), np.array([[0.25]])
