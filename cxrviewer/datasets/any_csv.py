@@ -12,10 +12,11 @@ from typing import Any
 
 from pydantic import field_validator
 
-from cxrviewer.datasets.columns import Coded, Mask, Places, Table, header_of, read_columns, repeated
+from cxrviewer.datasets.columns import Coded, Mask, Places, Table, repeated
 from cxrviewer.datasets.dataset import Dataset, Row
 from cxrviewer.datasets.files import files_below, find
 from cxrviewer.datasets.folders import PARTS, label_of
+from cxrviewer.datasets.label_file import header_of, read_columns
 from cxrviewer.datasets.options import Options
 from cxrviewer.errors import ConfigurationError, NotFoundError
 from cxrviewer.studies.radiograph import View

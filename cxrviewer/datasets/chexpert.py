@@ -12,9 +12,10 @@ from typing import Literal
 
 import numpy as np
 
-from cxrviewer.datasets.columns import Coded, Mask, Names, Places, Table, read_columns, repeated
+from cxrviewer.datasets.columns import Coded, Mask, Names, Places, Table, repeated
 from cxrviewer.datasets.dataset import NO_FINDING, Dataset, Part, Row
 from cxrviewer.datasets.files import files_below, find
+from cxrviewer.datasets.label_file import read_columns
 from cxrviewer.datasets.options import Options
 from cxrviewer.errors import ConfigurationError, NotFoundError
 from cxrviewer.labels import CHEXPERT_14, PNEUMONIA

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from cxrviewer.datasets.columns import Mask, Table, among, header_of, read_columns, repeated
+from cxrviewer.datasets.columns import Mask, Table, among, repeated
 from cxrviewer.datasets.dataset import ABNORMAL, NO_FINDING, Box, Dataset, Part, Row
 from cxrviewer.datasets.files import files_below, find
+from cxrviewer.datasets.label_file import header_of, read_columns
 from cxrviewer.datasets.tables import read_table, refuse
 from cxrviewer.errors import NotFoundError
 from cxrviewer.labels import NIH_14, PNEUMONIA, canonical

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cxrviewer.datasets.columns import header_of, read_columns, repeated
+from cxrviewer.datasets.columns import repeated
 from cxrviewer.datasets.dataset import NO_FINDING, Dataset, Row
 from cxrviewer.datasets.files import find
+from cxrviewer.datasets.label_file import header_of, read_columns
 from cxrviewer.datasets.nih import CITATION, LABELS, LICENCE, labels_of
 from cxrviewer.datasets.tfrecords import Record, Value, parse_example, records_of
 from cxrviewer.errors import LabelFileError, NotFoundError, UnreadableError

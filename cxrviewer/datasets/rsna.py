@@ -12,10 +12,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrviewer.datasets.columns import Mask, Table, read_columns, repeated
+from cxrviewer.datasets.columns import Mask, Table, repeated
 from cxrviewer.datasets.dataset import ABNORMAL, Box, Dataset, Row
 from cxrviewer.datasets.dicom_header import facts_of_all
 from cxrviewer.datasets.files import files_below, find
+from cxrviewer.datasets.label_file import read_columns
 from cxrviewer.datasets.tables import read_table, refuse
 from cxrviewer.errors import LabelFileError
 from cxrviewer.labels import PNEUMONIA

@@ -12,10 +12,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from cxrviewer.datasets import rle
-from cxrviewer.datasets.columns import Table, read_columns, repeated
+from cxrviewer.datasets.columns import Table, repeated
 from cxrviewer.datasets.dataset import Dataset, Row
 from cxrviewer.datasets.dicom_header import facts_of_all
 from cxrviewer.datasets.files import files_below, find
+from cxrviewer.datasets.label_file import read_columns
 from cxrviewer.errors import NotFoundError
 
 LABEL = "Pneumothorax"

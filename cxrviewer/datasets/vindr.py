@@ -14,10 +14,11 @@ from typing import Literal
 
 import numpy as np
 
-from cxrviewer.datasets.columns import Table, header_of, read_columns, repeated
+from cxrviewer.datasets.columns import Table, repeated
 from cxrviewer.datasets.dataset import NO_FINDING, Box, Dataset, Part, Row
 from cxrviewer.datasets.dicom_header import facts_of_all
 from cxrviewer.datasets.files import files_below, find
+from cxrviewer.datasets.label_file import header_of, read_columns
 from cxrviewer.datasets.options import Options
 from cxrviewer.errors import LabelFileError, NotFoundError
 from cxrviewer.labels import PNEUMONIA

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxrviewer.datasets import columns
-from cxrviewer.datasets.columns import Names, among, header_of, read_columns, repeated
+from cxrviewer.datasets import label_file
+from cxrviewer.datasets.columns import Names, among, repeated
+from cxrviewer.datasets.label_file import header_of, read_columns
 from cxrviewer.datasets.tables import read_table
 from cxrviewer.errors import LabelFileError, NotFoundError
 
@@ -81,7 +82,7 @@ def test_a_header_alone_is_a_table_without_rows(tmp_path: Path) -> None:
 
 
 def test_a_column_of_names_is_no_column_of_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(columns, "MAX_DIFFERENT", 3)
+    monkeypatch.setattr(label_file, "MAX_DIFFERENT", 3)
     path = write(tmp_path, b"a,b\n1,w\n2,x\n3,y\n4,z\n")
     with pytest.raises(LabelFileError, match="the column b has more than 3 different values"):
         read_columns(path, ("a",), ("b",))
@@ -89,7 +90,7 @@ def test_a_column_of_names_is_no_column_of_labels(tmp_path: Path, monkeypatch: p
 
 
 def test_codes_outgrow_one_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(columns, "BLOCK", 1000)
+    monkeypatch.setattr(label_file, "BLOCK", 1000)
     values = [f"v{n % 300}" for n in range(2000)]
     table = read_columns(
         write(tmp_path, ("a,b\n" + "".join(f"x,{v}\n" for v in values)).encode()), ("a",), ("b",)
