@@ -13,6 +13,8 @@
     ├── ConfigurationError      usage           a wrong setting
     ├── SplitError              usage           parts of a data set overlap
     ├── ArchiveError            archive         the study store is damaged, full or read-only
+    ├── StorageError            storage         a training run's disk is full, read-only or failing
+    ├── NetworkError            network         a download failed: offline, refused, too slow or not what was expected
     └── CancelledError          cancelled       the reader asked to stop
 
 A message is one or two sentences: what is wrong (with the tag, member or line number), then the remedy.
@@ -106,6 +108,18 @@ class ArchiveError(CxrError):
     """The study store cannot be read or written."""
 
     kind = "archive"
+
+
+class StorageError(CxrError):
+    """A training run cannot be written: its disk is full, read-only or failing."""
+
+    kind = "storage"
+
+
+class NetworkError(CxrError):
+    """Something could not be fetched from another machine."""
+
+    kind = "network"
 
 
 class CancelledError(CxrError):

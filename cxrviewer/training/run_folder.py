@@ -2,23 +2,44 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from cxrviewer.datasets.splits import SplitRow, write_split
 from cxrviewer.errors import CancelledError
+from cxrviewer.training.checkpoint_names import newest
 from cxrviewer.training.config import TrainingConfig
+from cxrviewer.training.disk import append_whole, write_whole
+from cxrviewer.training.processes import Process, this_process
+from cxrviewer.training.tickets import read_ticket
 
 BEAT_SECONDS = 5.0
 
 State = Literal["queued", "running", "finished", "failed", "cancelled"]
-"""What a run says of itself; a reader calls a run without a heartbeat `lost`."""
+"""What a run says of itself; a reader calls a run whose process is gone `lost`."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How a running run gets on. epoch: from 1. images_per_second: of late, training only.
+
+    eta_seconds: until the last epoch ends; calibrating and measuring follow. memory_bytes: the most that the network
+    took on a GPU, or what the process holds on a CPU. None: not known (yet).
+    """
+
+    epoch: int | None = None
+    epochs: int | None = None
+    images_per_second: float | None = None
+    eta_seconds: int | None = None
+    memory_bytes: int | None = None
 
 
 class RunFolder:
@@ -29,13 +50,16 @@ class RunFolder:
         (path / "checkpoints").mkdir(parents=True, exist_ok=True)
         self._started = time.monotonic()
         self._message = ""
+        self._writing = threading.Lock()
+        self.pace = Pace()
+        """What is told with the next heartbeat."""
         self.progress = 0.0
         """What was last told, in [0, 1]."""
 
     @property
     def checkpoint(self) -> Path:
-        """The last finished epoch's state; the file exists whole or not at all."""
-        return self.path / "checkpoints" / "last.ckpt"
+        """The newest whole checkpoint; where there is none, a name under which nothing exists."""
+        return newest(self.path / "checkpoints") or self.path / "checkpoints" / "last.ckpt"
 
     @property
     def _cancel(self) -> Path:
@@ -62,24 +86,28 @@ class RunFolder:
 
     def write_config(self, config: TrainingConfig) -> None:
         """`config.json`, which reads back as the same configuration."""
-        (self.path / "config.json").write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        write_whole(self.path / "config.json", config.model_dump_json(indent=2) + "\n")
 
     def write_split(self, rows: Sequence[SplitRow]) -> None:
-        """`split.csv`."""
-        write_split(rows, self.path / "split.csv")
+        """`split.csv`, by rename."""
+        temporary = self.path / f"split.csv.{os.getpid()}.new"
+        try:
+            write_split(rows, temporary)
+            temporary.replace(self.path / "split.csv")
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def write_metrics(self, metrics: Mapping[str, object]) -> None:
         """`metrics.json`, by rename."""
-        self._replace("metrics.json", json.dumps(metrics, indent=1))
+        write_whole(self.path / "metrics.json", json.dumps(metrics, indent=1))
 
     def seconds(self) -> int:
         """Since this process took the run up."""
         return round(time.monotonic() - self._started)
 
     def say(self, text: str) -> None:
-        """A line in `log.txt`, with the time."""
-        with (self.path / "log.txt").open("a", encoding="utf-8") as file:
-            file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {text}\n")
+        """A line in `log.txt`, with the time. Raises OSError where the disk refuses."""
+        append_whole(self.path / "log.txt", f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {text}\n")
 
     def tell(self, progress: float, message: str) -> None:
         """Remember how far the run is; the heartbeat writes it."""
@@ -89,13 +117,15 @@ class RunFolder:
     def heartbeat(self) -> Iterator[None]:
         """While inside, `status.json` says `running` every few seconds, however long a step takes.
 
-        From a thread of this process: it falls silent when the process dies, which is what readers go by.
+        From a thread of this process: it falls silent when the process dies. A disk that refuses a beat does not stop
+        the heart: the run itself meets the same disk at its next checkpoint, and says so.
         """
         done = threading.Event()
 
         def beat() -> None:
             while not done.is_set():
-                self.status("running", self.progress, self._message)
+                with suppress(OSError):
+                    self.status("running", self.progress, self._message)
                 done.wait(BEAT_SECONDS)
 
         thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
@@ -106,20 +136,25 @@ class RunFolder:
             done.set()
             thread.join()
 
-    def status(self, state: State, progress: float, message: str = "") -> None:
-        """Replace `status.json`. `progress` in [0, 1]."""
-        self.tell(progress, message)
+    def status(
+        self, state: State, progress: float, message: str = "", process: Process | None = None
+    ) -> None:
+        """Replace `status.json`. `progress` in [0, 1]. process: who works on the run, if not the one that asks."""
+        process = process or this_process()
+        ticket = read_ticket(self.path)
         content = {
             "state": state,
             "heartbeat": time.time(),
             "progress": round(progress, 4),
             "message": message,
-            "pid": os.getpid(),
+            "pid": process.pid,
+            "born": process.born,
+            "host": process.host,
             "seconds": self.seconds(),
+            "device": ticket.device,
+            "submitted": ticket.submitted,
+            **dataclasses.asdict(self.pace),
         }
-        self._replace("status.json", json.dumps(content))
-
-    def _replace(self, name: str, text: str) -> None:
-        temporary = self.path / f"{name}.new"
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(self.path / name)
+        with self._writing:
+            self.tell(progress, message)
+            write_whole(self.path / "status.json", json.dumps(content))
