@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cxrviewer.classifiers.registry import find
 from cxrviewer.errors import ConfigurationError
+from cxrviewer.settings import get_settings
 from cxrviewer.training.config import TrainingConfig, load_config
-from cxrviewer.training.fit import epochs_in, fit
+from cxrviewer.training.fit import fit, is_finished
 from cxrviewer.training.reporter import Tell
 from cxrviewer.training.run_folder import RunFolder
 
 
 def beginning(config: TrainingConfig, run: RunFolder, tell: Tell) -> Path | None:
-    """The checkpoint that a run starts from; None for random weights.
+    """The checkpoint or bundle folder that a run starts from; None for random weights.
 
-    A recipe (`.json`) has its run folder beside this one, under its own id: a finished one is used as it is, a
-    broken one goes on. Of its bundle nothing is made: only its weights are wanted. Raises CxrError.
+    A bundle is named by its folder, or by its id where it lies in the models folder or in the data folder. A recipe
+    (`.json`) has its run folder beside this one, under its own id: a finished one is used as it is, a broken one goes
+    on. Of its bundle nothing is made: only its weights are wanted. Raises CxrError.
     """
     if not config.start:
         return None
     path = Path(config.start)
-    if path.suffix != ".json":
+    if path.suffix == ".ckpt" or path.is_dir():
         return path
+    if path.suffix != ".json":
+        return find(config.start, get_settings())
     earlier = load_config(path)
     folder = run.path.parent / earlier.id
     if folder == run.path:
@@ -33,7 +38,7 @@ def beginning(config: TrainingConfig, run: RunFolder, tell: Tell) -> Path | None
             f"The run {earlier.id} that this one starts from was made by another configuration.",
             "Give one of the two recipes another id, or move the older run away.",
         )
-    if epochs_in(first.checkpoint) < earlier.epochs:
+    if not is_finished(first.checkpoint, earlier):
         first.write_config(earlier)
         resume = first.checkpoint.is_file()
         fit(

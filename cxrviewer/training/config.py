@@ -39,13 +39,13 @@ class HeadChoice(_Frozen):
     """One head: what it answers, and what lies between the pooled features and its logits.
 
     labels: a vocabulary of `labels.VOCABULARIES`, or the labels themselves in output order. stack: `linear`;
-    `dense-128`: 128 units and dropout 0.1; `dense-512-32`: 512 and 32 units, each with batch norm. output: one sigmoid
-    a label, or two classes a label under a softmax, which the finished network serves as their difference.
+    `dense-128`: 128 units and dropout 0.1; `dense-512-128-32`: so many units, the first two layers with batch norm. output:
+    one sigmoid a label, or two classes a label under a softmax, which the finished network serves as their difference.
     """
 
     name: Head
     labels: str | tuple[str, ...]
-    stack: Literal["linear", "dense-128", "dense-512-32"] = "linear"
+    stack: Literal["linear", "dense-128", "dense-512-128-32"] = "linear"
     output: Literal["sigmoid", "softmax"] = "sigmoid"
 
 
@@ -186,13 +186,17 @@ class TrainingConfig(_Frozen):
         """Epochs of all stages together."""
         return sum(stage.epochs for stage in self.stages)
 
-    def size_at(self, epoch: int) -> int:
-        """The picture size of an epoch, counted from 0; past the end it is the last stage's."""
+    def stage_at(self, epoch: int) -> Stage:
+        """The stage of an epoch, counted from 0; past the end it is the last one."""
         for stage in self.stages:
             if epoch < stage.epochs:
-                return stage.size
+                return stage
             epoch -= stage.epochs
-        return self.stages[-1].size
+        return self.stages[-1]
+
+    def size_at(self, epoch: int) -> int:
+        """The picture size of an epoch, counted from 0; past the end it is the last stage's."""
+        return self.stage_at(epoch).size
 
     @property
     def size(self) -> int:

@@ -12,17 +12,22 @@ from typing import Any, Literal
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
-from cxrviewer.datasets.splits import Part, read_split
-from cxrviewer.errors import ConfigurationError, NotFoundError, SplitError, UnreadableError
+from cxrviewer.datasets.splits import Part
+from cxrviewer.errors import NotFoundError, UnreadableError
+from cxrviewer.training.averaging import averaging_of
 from cxrviewer.training.config import TrainingConfig
+from cxrviewer.training.determinism import deterministic
 from cxrviewer.training.feeder import Feeder
-from cxrviewer.training.lightning_module import ClassifierTraining
+from cxrviewer.training.lightning_module import LEARNING, ClassifierTraining
 from cxrviewer.training.losses import class_weights
 from cxrviewer.training.material import Material, architecture_of, gather, steps_of
+from cxrviewer.training.memory_shortage import is_shortage, let_go, with_half_the_batch
 from cxrviewer.training.reporter import Reporter, Tell
 from cxrviewer.training.run_folder import RunFolder
+from cxrviewer.training.schedules import epochs_without_gain
+from cxrviewer.training.starting import refuse_leak, take_bundle, take_weights
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
@@ -40,14 +45,39 @@ def fit(
     Raises CxrError: label files, split, configuration, a loss that is no number, or a cancel.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # it greets and advises at INFO
-    lightning.seed_everything(config.seed, verbose=False)
     split = run.path / "split.csv"
     material = gather(config, split if resume and split.is_file() else None)
     run.write_split(material.split)
+    asked = config.batch_size
+    while True:
+        try:
+            _fit(config, run, material, resume, _said_with(tell, config, asked), start)
+            return run.checkpoint
+        except (MemoryError, RuntimeError) as exc:
+            if not is_shortage(exc):
+                raise
+        config, resume = with_half_the_batch(config), run.checkpoint.is_file()
+        run.say(f"memory ran out: batches of {config.batch_size} from the last whole epoch on")
+        let_go()
+
+
+def _fit(
+    config: TrainingConfig,
+    run: RunFolder,
+    material: Material,
+    resume: bool,
+    tell: Tell | None,
+    start: Path | None,
+) -> None:
+    """Train from the last checkpoint, or from the start, to the end."""
+    last = run.checkpoint if resume and run.checkpoint.is_file() else None
+    if last is not None and is_finished(last, config):
+        return
+    lightning.seed_everything(config.seed, verbose=False)
     module = training_module(config, material)
-    if start is not None and not resume:
+    if start is not None and last is None:
         refuse_leak(material, start)
-        start_from(module, start)
+        run.say(start_from(module, start))
     trainer = lightning.Trainer(
         max_epochs=config.epochs,
         accelerator="auto",
@@ -60,15 +90,19 @@ def fit(
         num_sanity_val_steps=0,
         enable_progress_bar=False,
         enable_model_summary=False,
-        gradient_clip_val=1.0,
+        gradient_clip_val=config.optimisation.clip or None,
+        accumulate_grad_batches=config.optimisation.accumulate,
     )
     feeder = Feeder(config, material, run.say, run.stop_if_asked)
-    last = run.checkpoint
-    with _without_known_warnings():
-        trainer.fit(
-            module, feeder, ckpt_path=str(last) if resume and last.is_file() else None, weights_only=True
-        )
-    return last
+    with _without_known_warnings(), deterministic(config.deterministic):
+        trainer.fit(module, feeder, ckpt_path=None if last is None else str(last), weights_only=True)
+
+
+def _said_with(tell: Tell | None, config: TrainingConfig, asked: int) -> Tell | None:
+    """Progress that says so where memory has made the batches smaller."""
+    if tell is None or config.batch_size == asked:
+        return tell
+    return lambda share, words: tell(share, f"{words}; memory ran out, so batches of {config.batch_size}")
 
 
 def training_module(config: TrainingConfig, material: Material) -> ClassifierTraining:
@@ -79,29 +113,20 @@ def training_module(config: TrainingConfig, material: Material) -> ClassifierTra
     )
 
 
-def refuse_leak(material: Material, checkpoint: Path) -> None:
-    """Raises SplitError where the weights to start from have learnt a picture that this run judges by."""
-    split = checkpoint.parent.parent / "split.csv"
-    if not split.is_file():
-        return
-    learnt = {(row.dataset, row.image) for row in read_split(split) if row.part is Part.TRAIN}
-    leaked = sum(row.part is not Part.TRAIN and (row.dataset, row.image) in learnt for row in material.split)
-    if leaked:
-        raise SplitError(
-            f"The weights to start from have learnt {leaked} pictures of this run's tune and report parts.",
-            "Use the earlier run's sources, fractions and split_seed.",
-        )
+def start_from(module: ClassifierTraining, start: Path) -> str:
+    """Begin with a bundle's weights or a checkpoint's; returns a line for the log. Raises CxrError."""
+    if start.is_dir():
+        return take_bundle(module.classifier, start)
+    return take_weights(module, load_state(start))
 
 
-def start_from(module: ClassifierTraining, checkpoint: Path) -> None:
-    """Take over the classifier of an earlier run. Raises NotFoundError or ConfigurationError."""
-    state = {k: v for k, v in load_state(checkpoint).items() if k.startswith("classifier.")}
-    wanted = {k: v.shape for k, v in module.state_dict().items() if k.startswith("classifier.")}
-    if {k: v.shape for k, v in state.items()} != wanted:
-        raise ConfigurationError(
-            "The checkpoint to start from holds another network.", "Choose the same backbone and vocabulary."
-        )
-    module.load_state_dict(state, strict=False)
+def is_finished(checkpoint: Path, config: TrainingConfig) -> bool:
+    """Does a checkpoint hold all epochs, or as many as early stopping allowed? Raises UnreadableError."""
+    if not checkpoint.is_file():
+        return False
+    content = _load(checkpoint)
+    waited = epochs_without_gain(content.get(LEARNING, {}).get("scores", []))
+    return int(content["epoch"]) + 1 >= config.epochs or 0 < config.optimisation.stop_after <= waited
 
 
 def epochs_in(checkpoint: Path) -> int:
@@ -110,10 +135,14 @@ def epochs_in(checkpoint: Path) -> int:
 
 
 def load_state(checkpoint: Path) -> dict[str, torch.Tensor]:
-    """The (averaged) weights of a checkpoint: tensors only, no code. Raises NotFoundError or UnreadableError."""
+    """The weights that a checkpoint is kept for: averaged, of the best epoch where that was asked for, else the last.
+
+    Tensors only, no code. Raises NotFoundError or UnreadableError.
+    """
     if not checkpoint.is_file():
         raise NotFoundError("The run has no checkpoint yet.", "Let it finish an epoch first.")
-    state: dict[str, torch.Tensor] = _load(checkpoint)["state_dict"]
+    content = _load(checkpoint)
+    state: dict[str, torch.Tensor] = content.get(LEARNING, {}).get("best") or content["state_dict"]
     return state
 
 
@@ -141,8 +170,8 @@ def _without_known_warnings() -> Iterator[None]:
 
 
 def _callbacks(config: TrainingConfig, run: RunFolder, steps: int, tell: Tell | None) -> Iterator[Callback]:
-    if config.ema_decay > 0:
-        yield EMAWeightAveraging(decay=config.ema_decay)
+    if (averaging := averaging_of(config)) is not None:
+        yield averaging
     yield ModelCheckpoint(
         run.checkpoint.parent, filename=run.checkpoint.stem, save_top_k=1, enable_version_counter=False
     )

@@ -129,4 +129,4 @@ def steps_of(config: TrainingConfig, material: Material) -> int:
             f"The train part gives {drawn} pictures an epoch, less than one batch of {config.batch_size}.",
             "Choose a smaller batch or add pictures.",
         )
-    return config.epochs * (drawn // config.batch_size)
+    return config.epochs * -(-(drawn // config.batch_size) // config.optimisation.accumulate)
