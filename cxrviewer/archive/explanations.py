@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cxrviewer.archive.rows import ExplanationKey
+from cxrviewer.classifiers.framing import Frame
 from cxrviewer.classifiers.targets import Target
 from cxrviewer.labels import Head
 
@@ -108,6 +109,7 @@ def _to_bytes(explanation: Explanation) -> bytes:
     arrays = {name: value for name in _ARRAYS if (value := about.pop(name)) is not None}
     about |= {"target": asdict(explanation.target)}
     about |= {name: dict(about[name]) for name in ("parameters", "admits")}
+    about["frame"] = asdict(explanation.frame) if explanation.frame else None
     buffer = io.BytesIO()
     np.savez_compressed(buffer, about=np.array(json.dumps(about)), **arrays)
     return buffer.getvalue()
@@ -120,5 +122,6 @@ def _from_bytes(content: bytes) -> Explanation:
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
         about = json.loads(str(file["about"]))
         about |= {name: file.get(name) for name in _ARRAYS}
+        about["frame"] = Frame(**about["frame"]) if about.get("frame") else None
     target, (height, width) = about.pop("target"), about.pop("shape")
     return Explanation(target=Target(Head(target["head"]), target["label"]), shape=(height, width), **about)

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.functional import interpolate
 
 from cxrviewer.classifiers.bundle import Bundle
-from cxrviewer.classifiers.preparing import enlarge, prepare
+from cxrviewer.classifiers.preparing import enlarge, prepare_small, reduce
 from cxrviewer.errors import ModelBundleError
 from cxrviewer.studies.radiograph import Radiograph
 
@@ -79,9 +79,22 @@ class LungModel:
         except RuntimeError as exc:
             raise ModelBundleError(f"Model {card.id} lacks or adds tensors.", remedy) from exc
 
+    @property
+    def size(self) -> int:
+        """Side of the square that `segment` takes."""
+        return self._spec.size
+
+    @property
+    def name(self) -> str:
+        """What an `InputSpec` calls this model by: `id@weights_sha256`."""
+        return f"{self.card.id}@{self.card.weights_sha256}"
+
+    def segment(self, small: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(S, S) in [0, 1], the whole picture squashed -> (S, S) float32 in [0, 1]: how sure a pixel shows lung."""
+        with torch.inference_mode():
+            logits = self._network(prepare_small(small, self._spec))
+        return np.asarray(logits.sigmoid()[0, 0].numpy(), np.float32)
+
     def lungs(self, radiograph: Radiograph) -> NDArray[np.float32]:
         """(H, W) float32 in [0, 1] on the radiograph's own grid: how sure it is that a pixel shows lung."""
-        with torch.inference_mode():
-            logits = self._network(prepare(radiograph.presentation(), self._spec))
-        small = np.asarray(logits.sigmoid()[0, 0].numpy(), np.float32)
-        return enlarge(small, radiograph.shape)
+        return enlarge(self.segment(reduce(radiograph.presentation(), self.size)), radiograph.shape)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from cxrviewer import __version__
 from cxrviewer.classifiers.bundle import Bundle
 from cxrviewer.classifiers.calibration import prevalence_of, score
 from cxrviewer.classifiers.card import Card
+from cxrviewer.classifiers.framing import Frame
 from cxrviewer.classifiers.prediction import Prediction, Provenance
+from cxrviewer.classifiers.preparer import Prepared
 from cxrviewer.classifiers.preparing import prepare_small
 from cxrviewer.classifiers.scope import SCOPE_SIZE, Scope
 from cxrviewer.classifiers.serving import Output, ServingClassifier
@@ -51,11 +54,19 @@ class ServingModel:
     def predict_with_output(self, radiograph: Radiograph) -> tuple[Prediction, Output | None]:
         """The prediction, and the forward pass behind it (None out of scope): Grad-CAM needs nothing more."""
         start = time.perf_counter()
-        shrunk = shrink(radiograph, SCOPE_SIZE, self.serving.spec.size)
+        preparer, shape = self.serving.preparer, radiograph.shape
+        # The scope's own picture is the whole film, whatever the network is given; both come of one pass.
+        shrunk = shrink(radiograph, SCOPE_SIZE, preparer.first(shape))
         answer = self.scope.answer(radiograph, shrunk)
-        output = None
+        prepared = output = None
         if answer.in_scope:
-            output = self.serving.run(prepare_small(shrunk.squares[1], self.serving.spec))
+            prepared = preparer.finish(
+                shrunk.squares[1], shape, lambda part: shrink(radiograph, part).squares[0]
+            )
+            answer = replace(answer, cautions=(*answer.cautions, *prepared.notes))
+            output = self.serving.run(prepare_small(prepared.square, self.serving.spec))
+            if prepared.frame != Frame.whole(shape):
+                output = replace(output, frame=prepared.frame)
         logits = [] if output is None else [float(logit) for logit in output.logits[0]]
         scores = tuple(
             score(logit, target, prevalence_of(target, self._site_prevalence), self._operating_point)
@@ -66,19 +77,28 @@ class ServingModel:
             frame=radiograph.frame,
             scope=answer,
             scores=scores,
-            provenance=self.provenance(),
+            provenance=self.provenance(prepared),
             seconds=time.perf_counter() - start,
         )
         return prediction, output
 
-    def provenance(self) -> Provenance:
-        """What a result carries (G16)."""
+    def provenance(self, prepared: Prepared | None = None) -> Provenance:
+        """What a result carries (G16); with `prepared` also what was done to that one picture."""
+        own = "" if prepared is None or self.serving.preparer.still else f"; {_box(prepared)}"
         return Provenance(
             model_id=self.card.id,
             weights_sha256=self.card.weights_sha256,
             app_version=__version__,
             engine=self.serving.engine,
             device=str(self.serving.device),
-            preprocessing=self.serving.spec.words(),
+            preprocessing=self.serving.spec.words() + own,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
+
+
+def _box(prepared: Prepared) -> str:
+    """The one picture's own transform, in its pixels: with it the square can be made again without a lung network."""
+    frame = prepared.frame
+    rows, columns = (frame.top, frame.top + frame.height), (frame.left, frame.left + frame.width)
+    lost = " (lungs not found)" if prepared.notes else ""
+    return f"rows {rows[0]} to {rows[1]}, columns {columns[0]} to {columns[1]}{lost}"

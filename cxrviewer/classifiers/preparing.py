@@ -6,6 +6,8 @@ the label in published data sets. Both directions use half-pixel centres, so a m
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,7 +15,21 @@ from torch.nn.functional import interpolate
 
 from cxrviewer.classifiers.architecture import InputSpec
 
-__all__ = ["MIN_STD", "InputSpec", "enlarge", "prepare", "prepare_small", "reduce", "standardise"]
+__all__ = [
+    "MIN_STD",
+    "InputSpec",
+    "enlarge",
+    "normalise",
+    "prepare",
+    "prepare_small",
+    "reduce",
+    "standardise",
+]
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of ImageNet's red, green and blue, as torchvision's weights want them."""
+IMAGENET_GREY = (0.449, 0.226)
+"""Their means, for a network whose first layer was summed into one channel."""
 
 MIN_STD = 1e-3
 """Below this a picture is flat; dividing by less would turn rounding noise into signal."""
@@ -32,14 +48,34 @@ def standardise(pictures: torch.Tensor) -> torch.Tensor:
     return (pictures - mean) / std.clamp_min(MIN_STD)
 
 
+NORMALISE: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "per-image": standardise,
+    "zero-one": lambda pictures: pictures,
+    "minus-one-one": lambda pictures: 2 * pictures - 1,
+    "imagenet": lambda pictures: (pictures - IMAGENET_GREY[0]) / IMAGENET_GREY[1],
+    "xrv": lambda pictures: 2048 * pictures - 1024,
+}
+"""By `InputSpec.normalisation`: (N, 1, S, S) in [0, 1] -> (N, 1, S, S)."""
+
+
+def normalise(pictures: torch.Tensor, spec: InputSpec) -> torch.Tensor:
+    """(N, 1, S, S) in [0, 1] -> (N, C, S, S), what the network is given. Works on any device."""
+    if spec.normalisation == "imagenet" and spec.channels == 3:
+        mean, std = (pictures.new_tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
+        return (pictures - mean) / std
+    return NORMALISE[spec.normalisation](pictures).repeat(1, spec.channels, 1, 1)
+
+
 def prepare_small(small: NDArray[np.float32], spec: InputSpec) -> torch.Tensor:
     """(S, S) in [0, 1], already reduced -> (1, C, S, S) float32."""
-    tensor = torch.from_numpy(np.ascontiguousarray(small, np.float32))[None, None]
-    return standardise(tensor).repeat(1, spec.channels, 1, 1)
+    return normalise(torch.from_numpy(np.ascontiguousarray(small, np.float32))[None, None], spec)
 
 
 def prepare(picture: NDArray[np.float32], spec: InputSpec) -> torch.Tensor:
-    """A radiograph's `presentation()` (H, W) float32 in [0, 1] -> (1, C, S, S) float32."""
+    """A radiograph's `presentation()` (H, W) float32 in [0, 1], squashed -> (1, C, S, S) float32.
+
+    For networks that take the whole picture as it is (scope, lungs); a classifier's go through `preparer.Preparer`.
+    """
     return prepare_small(reduce(picture, spec.size), spec)
 
 

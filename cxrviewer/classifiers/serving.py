@@ -17,16 +17,22 @@ from numpy.typing import NDArray
 
 from cxrviewer.classifiers.classifier import Classifier, Target
 from cxrviewer.classifiers.engines import Engine, choose_engine
+from cxrviewer.classifiers.framing import Frame
+from cxrviewer.classifiers.preparer import Preparer
 from cxrviewer.classifiers.preparing import InputSpec
 from cxrviewer.errors import ConfigurationError
 
 
 @dataclass(frozen=True, eq=False)
 class Output:
-    """logits: (N, K) float32; features: (N, F, h, w) float32, the last ReLU's output."""
+    """logits: (N, K) float32; features: (N, F, h, w) float32, the last ReLU's output.
+
+    frame: the box of the radiograph that the network saw; None for the whole of it.
+    """
 
     logits: NDArray[np.float32]
     features: NDArray[np.float32]
+    frame: Frame | None = None
 
 
 class ServingClassifier:
@@ -44,6 +50,7 @@ class ServingClassifier:
         self.model_id, self.weights_sha256 = model_id, weights_sha256
         self.targets: tuple[Target, ...] = classifier.targets
         self.spec: InputSpec = classifier.architecture.input
+        self.preparer = Preparer(self.spec)
         self.device = choose_device(device, engine)
         self._lock, self._starting = threading.Lock(), threading.Lock()
         self._network = classifier.eval().requires_grad_(False)

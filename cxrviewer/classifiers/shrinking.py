@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from cxrviewer.classifiers.framing import Frame
 from cxrviewer.studies.radiograph import Radiograph
 
 ROWS = 64
@@ -23,35 +24,52 @@ ROWS = 64
 Array = NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class Part:
+    """What is asked for: this box of the film as a square of `size`. Outside the film it is black."""
+
+    size: int
+    frame: Frame
+
+
 @dataclass(frozen=True, eq=False)
 class Shrunk:
-    """squares: one (S, S) float32 in [0, 1] for each size asked for. deviation: of the whole presented film."""
+    """squares: one (S, S) float32 in [0, 1] for each part asked for. deviation: of the whole presented film."""
 
     squares: tuple[Array, ...]
     deviation: float
 
 
-def shrink(radiograph: Radiograph, *sizes: int) -> Shrunk:
-    """The network's pictures of a radiograph, at each of `sizes`."""
+def shrink(radiograph: Radiograph, *wanted: int | Part) -> Shrunk:
+    """The network's pictures of a radiograph: each the whole film at a size, or a part of it."""
     height, width = radiograph.shape
-    down = [axis_weights(height, size) for size in sizes]
-    tall = [torch.zeros(size, width) for size in sizes]
+    parts = [want if isinstance(want, Part) else Part(want, Frame.whole((height, width))) for want in wanted]
+    down = [axis_weights(part.frame.height, part.size) for part in parts]
+    tall = [torch.zeros(part.size, width) for part in parts]
     total = squares = 0.0
     for first, rows in radiograph.presented_rows(ROWS):
         # torch's products and not numpy's: those keep threads of their own, which wait by spinning and so take a core
         # from the network that runs next.
         piece, last = torch.from_numpy(rows), first + len(rows)
-        for axis, result in zip(down, tall, strict=True):
-            start, stop = axis.touched(first, last)
-            result[start:stop].addmm_(axis.matrix[start:stop, first:last], piece)
+        for part, axis, result in zip(parts, down, tall, strict=True):
+            top = part.frame.top
+            low, high = max(first - top, 0), min(last - top, part.frame.height)  # rows of the box
+            if low < high:
+                start, stop = axis.touched(low, high)
+                seen = piece[low + top - first : high + top - first]
+                result[start:stop].addmm_(axis.matrix[start:stop, low:high], seen)
         total += float(piece.sum())
         squares += float(torch.dot(piece.view(-1), piece.view(-1)))
     mean = total / (height * width)
-    small = [
-        np.asarray((columns @ axis_weights(width, size).matrix.T).clamp_(0, 1).numpy())
-        for columns, size in zip(tall, sizes, strict=True)
-    ]
+    small = [_across(part, rows, (height, width)) for part, rows in zip(parts, tall, strict=True)]
     return Shrunk(tuple(small), math.sqrt(max(squares / (height * width) - mean * mean, 0.0)))
+
+
+def _across(part: Part, rows: torch.Tensor, shape: tuple[int, int]) -> Array:
+    """The second product: (S, W) -> (S, S)."""
+    seen, covered = part.frame.within(shape)[1], part.frame.covered(shape)[1]
+    matrix = axis_weights(part.frame.width, part.size).matrix[:, covered]
+    return np.asarray((rows[:, seen] @ matrix.T).clamp_(0, 1).numpy())
 
 
 @dataclass(frozen=True, eq=False)

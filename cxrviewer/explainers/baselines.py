@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cxrviewer.classifiers.preparing import MIN_STD, InputSpec
+from cxrviewer.classifiers.preparing import MIN_STD, InputSpec, normalise
 from cxrviewer.errors import ConfigurationError
 
 BLUR = 0.1
@@ -45,12 +45,17 @@ def baseline(name: str, picture: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def endpoints(picture: NDArray[np.float32], name: str, spec: InputSpec) -> tuple[torch.Tensor, torch.Tensor]:
-    """Baseline and picture as network inputs, (1, C, S, S) float32 each, standardised by the *picture's* constants.
+    """Baseline and picture as network inputs, (1, C, S, S) float32 each.
+
+    Where the network's pictures are standardised one by one, both are by the *picture's* constants.
 
     Were every picture on the path standardised by its own, a path from black would not move at all: dimmed by any
     factor, the picture comes back the same, and the whole change would sit in a jump at its first point.
     """
     start = baseline(name, picture)
+    if spec.normalisation != "per-image":
+        fixed = normalise(torch.from_numpy(np.stack([start, picture]))[:, None], spec)
+        return fixed[:1], fixed[1:]
     mean, std = float(picture.mean(dtype=np.float64)), max(float(picture.std(dtype=np.float64)), MIN_STD)
     ends = torch.from_numpy((np.stack([start, picture]).astype(np.float64) - mean) / std).float()
     both = ends[:, None].repeat(1, spec.channels, 1, 1)

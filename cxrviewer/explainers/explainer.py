@@ -14,9 +14,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from cxrviewer.classifiers.framing import Frame, Resize
+from cxrviewer.classifiers.preparer import Prepared
 from cxrviewer.classifiers.preparing import enlarge
 from cxrviewer.classifiers.serving import ServingClassifier
-from cxrviewer.classifiers.shrinking import shrink
 from cxrviewer.classifiers.targets import Target, index_of
 from cxrviewer.errors import CancelledError
 from cxrviewer.studies.radiograph import Radiograph
@@ -39,7 +40,8 @@ def _never() -> bool:
 class Request:
     """What `_explain` is given: all checked, all on the network's grid.
 
-    picture: (S, S) float32 in [0, 1], reduced; index: which logit; progress and cancelled are always callable.
+    picture: (S, S) float32 in [0, 1], prepared but for its normalisation; index: which logit; progress and cancelled
+    are always callable.
     """
 
     classifier: ServingClassifier
@@ -76,6 +78,7 @@ class Explanation:
 
     grid: (h, w) float32, small, signed; positive raised the target's logit. shape: (H, W) of the radiograph.
     signed: False where the method keeps no negative values, so that a legend starts at zero.
+    frame: the box of the radiograph that `grid` covers, outside which the map is 0; None for the whole of it.
     """
 
     method: str
@@ -89,10 +92,22 @@ class Explanation:
     weights_sha256: str
     segments: NDArray[np.int32] | None = None
     signed: bool = True
+    frame: Frame | None = None
 
     def heatmap(self) -> NDArray[np.float32]:
         """(H, W) float32, signed, on the radiograph's grid."""
-        return enlarge(self.grid, self.shape)
+        return self.heatmap_at(self.shape)
+
+    def heatmap_at(self, shape: tuple[int, int], resize: Resize = enlarge) -> NDArray[np.float32]:
+        """The same at another size, for a screen; `shape` in the radiograph's proportions."""
+        if self.frame is None:
+            return resize(self.grid, shape)
+        return self.frame.scaled(self.shape, shape).put_back(self.grid, shape, resize)
+
+
+def _admitted(prepared: Prepared) -> dict[str, float | int | str]:
+    """What went otherwise than the model's preparation asks for."""
+    return {"preparation": " ".join(prepared.notes)} if prepared.notes else {}
 
 
 class Explainer(ABC):
@@ -121,8 +136,10 @@ class Explainer(ABC):
         """
         start = time.perf_counter()
         index = index_of(classifier.targets, target)
-        (picture,) = shrink(radiograph, classifier.spec.size).squares
-        request = Request(classifier, picture, target, index, progress or _ignore, cancelled or _never)
+        prepared = classifier.preparer.film(radiograph)
+        request = Request(
+            classifier, prepared.square, target, index, progress or _ignore, cancelled or _never
+        )
         request.step(0.0)
         attribution = self._explain(request)
         request.step(1.0)
@@ -135,12 +152,13 @@ class Explainer(ABC):
             grid=grid,
             shape=radiograph.shape,
             parameters=dict(attribution.parameters),
-            admits=dict(attribution.admits),
+            admits=dict(attribution.admits) | _admitted(prepared),
             seconds=time.perf_counter() - start,
             digest=radiograph.digest,
             weights_sha256=classifier.weights_sha256,
             segments=attribution.segments,
             signed=self.signed,
+            frame=None if prepared.frame == Frame.whole(radiograph.shape) else prepared.frame,
         )
 
     @abstractmethod

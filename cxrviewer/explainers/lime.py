@@ -5,8 +5,8 @@ The lime package weighs and fits; here only the samples and the loop around the 
 in balanced blocks, go through the fast engine in batches, work can be stopped, and sampling ends once the weights
 have settled.
 
-Perturbed pictures are standardised anew, each by its own mean and deviation: that is what the served function does
-to any picture, and LIME explains that function (docs/decisions/0015-explanations.md).
+Perturbed pictures are normalised anew (by default each by its own mean and deviation): that is what the served function
+does to any picture, and LIME explains that function (docs/decisions/0015-explanations.md).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cxrviewer.classifiers.preparing import standardise
+from cxrviewer.classifiers.preparing import normalise
 from cxrviewer.errors import ConfigurationError
 from cxrviewer.explainers.explainer import Attribution, Explainer, Request
 from cxrviewer.explainers.lime_regions import FILLS, SEGMENTATIONS, cut, filling, hide
@@ -246,7 +246,5 @@ class Lime(Explainer):
 
 def _logits(request: Request, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
     """(N, S, S) in [0, 1] -> (N,) logits of the target, by the served function."""
-    inputs = standardise(torch.from_numpy(pictures)[:, None]).repeat(
-        1, request.classifier.spec.channels, 1, 1
-    )
+    inputs = normalise(torch.from_numpy(pictures)[:, None], request.classifier.spec)
     return request.classifier.logits(inputs)[:, request.index]

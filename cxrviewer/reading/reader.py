@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from cxrviewer import __version__
 from cxrviewer.archive import Archive, ExplanationKey, InstanceRow
+from cxrviewer.classifiers.framing import Frame
 from cxrviewer.classifiers.prediction import Prediction
 from cxrviewer.classifiers.targets import Target, parse_target
 from cxrviewer.errors import ArchiveError, CxrError, NotFoundError, OutOfScopeError
@@ -41,6 +42,8 @@ Progress = Callable[[float], None]
 Cancelled = Callable[[], bool]
 Maps = Mapping[Target, NDArray[np.float32]]
 
+_MAP_SIDE = 128
+"""Pixels of a small Grad-CAM along its longer side, where the network saw a part of the radiograph only."""
 _KEPT_OUTPUTS = 16
 """Forward passes kept in memory for Grad-CAM: 200 KB each for a DenseNet-121 at 224."""
 
@@ -213,7 +216,7 @@ class Reader:
         return explanation
 
     def grad_cams(self, radiograph: Radiograph) -> Maps:
-        """Grad-CAM of every target, (h, w) float32 on the network's grid, not negative; empty out of scope.
+        """Grad-CAM of every target, (h, w) float32 over the whole radiograph, not negative; empty out of scope.
 
         They cost nothing beyond the forward pass of a prediction, which is kept for the last pictures.
         """
@@ -227,7 +230,10 @@ class Reader:
             self._remember(radiograph, output)
         if output is None:
             return {}
-        grids = grad_cam_all(output, model.serving.head_weights())
+        grids = [
+            _over_all(grid, output.frame, radiograph.shape)
+            for grid in grad_cam_all(output, model.serving.head_weights())
+        ]
         return dict(zip(model.serving.targets, grids, strict=True))
 
     def _remember(self, radiograph: Radiograph, output: Output | None) -> None:
@@ -278,6 +284,17 @@ class Reader:
 
     def _refused(self, refused: Refused) -> Reading:
         return Reading(refused.name, failure=_failure(refused.error))
+
+
+def _over_all(grid: NDArray[np.float32], frame: Frame | None, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """A map of a box of the radiograph -> one of all of it, small; as it is where the box is everything."""
+    if frame is None:
+        return grid
+    from cxrviewer.classifiers.preparing import enlarge
+
+    factor = min(1.0, _MAP_SIDE / max(shape))
+    small = (max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor)))
+    return frame.scaled(shape, small).put_back(grid, small, enlarge)
 
 
 def _failure(error: Exception) -> Failure:

@@ -36,12 +36,16 @@ class Layer:
 def layer(explanation: Explanation, *, signed: bool, keep_top: int, colours: str) -> Layer:
     """The strongest `keep_top` percent of a map; what is weaker is transparent. Regions keep their edges."""
     how = Image.Resampling.BILINEAR if explanation.segments is None else Image.Resampling.NEAREST
-    return _drawn(_sized(explanation.grid, explanation.shape, how), signed, keep_top, colours)
+    heatmap = explanation.heatmap_at(
+        _fitting(explanation.shape), lambda grid, shape: _resized(grid, shape, how)
+    )
+    return _drawn(heatmap, signed, keep_top, colours)
 
 
 def layer_of(grid: NDArray[np.float32], shape: tuple[int, int], *, keep_top: int, colours: str) -> Layer:
     """The same for an unsigned grid (h, w) of a radiograph of `shape` (H, W)."""
-    return _drawn(_sized(grid, shape, Image.Resampling.BILINEAR), False, keep_top, colours)
+    heatmap = _resized(grid, _fitting(shape), Image.Resampling.BILINEAR)
+    return _drawn(heatmap, False, keep_top, colours)
 
 
 def _drawn(heatmap: NDArray[np.float32], signed: bool, keep_top: int, colours: str) -> Layer:
@@ -54,8 +58,12 @@ def _drawn(heatmap: NDArray[np.float32], signed: bool, keep_top: int, colours: s
     return Layer(png(overlay.tint(heatmap, signed, style)), Legend(told.stops, numbers))
 
 
-def _sized(grid: NDArray[np.float32], shape: tuple[int, int], how: Image.Resampling) -> NDArray[np.float32]:
-    """A small grid at the layer's size and the radiograph's proportions."""
+def _fitting(shape: tuple[int, int]) -> tuple[int, int]:
+    """The layer's height and width: the radiograph's proportions, at most SIDE."""
     factor = min(1.0, SIDE / max(shape))
-    size = (max(1, round(shape[1] * factor)), max(1, round(shape[0] * factor)))
-    return np.asarray(Image.fromarray(np.ascontiguousarray(grid), mode="F").resize(size, how), np.float32)
+    return max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor))
+
+
+def _resized(grid: NDArray[np.float32], shape: tuple[int, int], how: Image.Resampling) -> NDArray[np.float32]:
+    image = Image.fromarray(np.ascontiguousarray(grid), mode="F").resize(shape[::-1], how)
+    return np.asarray(image, np.float32)
