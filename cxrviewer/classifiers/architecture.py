@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from pydantic import JsonValue
 
 from cxrviewer.classifiers.targets import Target
 from cxrviewer.labels import NIH_14, PNEUMONIA, Head
@@ -94,7 +97,12 @@ def _is_square(template: str) -> bool:
 
 @dataclass(frozen=True)
 class Architecture:
-    """All that is needed to build the network again."""
+    """All that is needed to build the network again.
+
+    stacks: what lies between the pooled features and a head's logits (`heads.STACKS`), of the heads where that is more
+    than one linear layer. options: what its backbone lets one choose. two_way: heads that end in two numbers a label
+    under a softmax; so only while it is trained (`Classifier.folded`).
+    """
 
     backbone: str = "densenet121"
     heads: tuple[tuple[Head, tuple[str, ...]], ...] = (
@@ -103,6 +111,9 @@ class Architecture:
     )
     input: InputSpec = field(default_factory=InputSpec)
     dropout: float = 0.0
+    stacks: Mapping[Head, str] = field(default_factory=dict)
+    options: Mapping[str, JsonValue] = field(default_factory=dict)
+    two_way: frozenset[Head] = frozenset()
 
     @property
     def targets(self) -> tuple[Target, ...]:

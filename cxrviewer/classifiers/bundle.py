@@ -111,16 +111,23 @@ def check_tensors(card: Card, tensors: Mapping[str, torch.Tensor]) -> None:
 
 
 def pack(classifier: Classifier, scope: Mapping[str, torch.Tensor] | None = None) -> bytes:
-    """The weights file. Convolutions and heads as float16; norms, biases and statistics as float32."""
+    """The weights file. Convolutions and heads as float16; norms, biases, scales and statistics as float32."""
     tensors = {
-        name: (tensor.half() if tensor.ndim > 1 else tensor.float()).contiguous().clone()
-        for name, tensor in classifier.cpu().state_dict().items()
+        name: _stored(tensor).contiguous().clone()
+        for name, tensor in classifier.cpu().folded().state_dict().items()
         if not name.endswith(_COUNTERS)
     }
     tensors |= {
         SCOPE_PREFIX + name: tensor.float().contiguous().clone() for name, tensor in (scope or {}).items()
     }
     return bytes(save_tensors(tensors))
+
+
+def _stored(tensor: torch.Tensor) -> torch.Tensor:
+    # A vector in disguise (ConvNeXt's scales of 1e-6, (C, 1, 1)) or a number beyond 65504 would lose too much.
+    vector = tensor.ndim < 2 or (tensor.ndim > 2 and tensor.numel() == max(tensor.shape))
+    half = tensor.half()
+    return tensor.float() if vector or not bool(half.isfinite().all()) else half
 
 
 def save_bundle(parent: Path, weights: bytes, card: Card) -> Path:

@@ -47,11 +47,24 @@ _NAMES = {sentence: name for table in (RESIZES, NORMALISATIONS) for name, senten
 
 
 class ArchitectureCard(_Part):
-    """Enough to build the network again; heads in output order."""
+    """Enough to build the network again; heads in output order. stacks: of the heads that are more than linear."""
 
     backbone: str
     heads: dict[Head, tuple[str, ...]]
     dropout: float = Field(0.0, ge=0, lt=1)
+    stacks: dict[Head, str] = {}
+    options: dict[str, JsonValue] = {}
+
+    @classmethod
+    def of(cls, architecture: Architecture) -> ArchitectureCard:
+        """What a bundle states of a network; dropout is of training alone."""
+        heads = dict(architecture.heads)
+        stacks = {
+            head: name for head, name in architecture.stacks.items() if head in heads and name != "linear"
+        }
+        return cls(
+            backbone=architecture.backbone, heads=heads, stacks=stacks, options=dict(architecture.options)
+        )
 
 
 class PointCard(_Part):
@@ -159,7 +172,8 @@ class Card(_Part):
     def network(self) -> Architecture:
         """The architecture to build."""
         heads = tuple(self.architecture.heads.items())
-        return Architecture(self.architecture.backbone, heads, self.input.spec(), self.architecture.dropout)
+        made = self.architecture
+        return Architecture(made.backbone, heads, self.input.spec(), made.dropout, made.stacks, made.options)
 
 
 def read_card(path: Path) -> Card:

@@ -1,4 +1,4 @@
-"""The feature part of DenseNet-121 (Huang et al., CVPR 2017; arXiv 1608.06993), its weights named as torchvision does.
+"""The feature parts of DenseNets (Huang et al., CVPR 2017; arXiv 1608.06993), their weights named as torchvision does.
 
 torchvision's own is the same function; a test holds the two together, weight by weight and value by value. Importing
 torchvision brings its detection and video models and through them torch's compiler: 160 MB and half of the time until
@@ -12,7 +12,8 @@ from torch import nn
 
 GROWTH, NARROW = 32, 128
 """Maps that each layer adds, and maps between its two convolutions."""
-BLOCKS = (6, 12, 24, 16)
+DEPTHS = {"densenet121": (6, 12, 24, 16), "densenet169": (6, 12, 32, 32)}
+"""Layers in each of the four blocks."""
 FIRST = 64
 """Maps after the first convolution."""
 
@@ -65,18 +66,29 @@ class Transition(nn.Sequential):
         self.pool = nn.AvgPool2d(2, 2)
 
 
-def densenet121_features(channels: int) -> nn.Sequential:
-    """(N, channels, S, S) -> (N, 1024, S / 32, S / 32), with random weights. It ends in the last batch norm."""
-    features = nn.Sequential()
+def densenet(name: str, channels: int) -> nn.Sequential:
+    """(N, channels, S, S) -> (N, 1024 or 1664, S / 32, S / 32), not negative, with random weights.
+
+    torchvision applies its last ReLU as an in-place function; here it is a module and not in place, so that Grad-CAM
+    and captum see its output.
+    """
+    features = densenet_features(name, channels)
+    features.add_module("relu5", nn.ReLU(inplace=False))
+    return features
+
+
+def densenet_features(name: str, channels: int) -> nn.Sequential:
+    """(N, channels, S, S) -> (N, F, S / 32, S / 32), with random weights. It ends in the last batch norm."""
+    depths, features = DEPTHS[name], nn.Sequential()
     features.add_module("conv0", nn.Conv2d(channels, FIRST, 7, 2, 3, bias=False))
     features.add_module("norm0", nn.BatchNorm2d(FIRST))
     features.add_module("relu0", nn.ReLU(inplace=True))
     features.add_module("pool0", nn.MaxPool2d(3, 2, 1))
     width = FIRST
-    for number, layers in enumerate(BLOCKS, 1):
+    for number, layers in enumerate(depths, 1):
         features.add_module(f"denseblock{number}", DenseBlock(width, layers))
         width += layers * GROWTH
-        if number < len(BLOCKS):
+        if number < len(depths):
             features.add_module(f"transition{number}", Transition(width))
             width //= 2
     features.add_module("norm5", nn.BatchNorm2d(width))

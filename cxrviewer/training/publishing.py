@@ -51,8 +51,8 @@ def publish(config: TrainingConfig, run: RunFolder, parent: Path, tell: Tell | N
     """Write `parent/<id>/` from the run's last checkpoint, and `metrics.json` into the run. Raises CxrError."""
     tell = tell or _silent
     material = gather(config, run.path / SPLIT)
-    architecture = taught(architecture_of(config), material)
-    weights = pack(classifier_of(run.checkpoint, architecture))
+    network = classifier_of(run.checkpoint, taught(architecture_of(config), material))
+    architecture, weights = network.architecture, pack(network)
     serving = serve(weights, architecture, config.id)
     tuned = score_part(serving, material, Part.TUNE, tell, (0.0, 0.2))
     calibrated = _calibrate(serving, material, tuned, config.sensitivity)
@@ -66,7 +66,7 @@ def publish(config: TrainingConfig, run: RunFolder, parent: Path, tell: Tell | N
         id=config.id,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         title=f"{config.backbone}, {config.size} px, {' and '.join(head.value for head, _ in architecture.heads)}",
-        architecture=ArchitectureCard(backbone=config.backbone, heads=dict(architecture.heads), dropout=0.0),
+        architecture=ArchitectureCard.of(architecture),
         input=InputCard(**dataclasses.asdict(architecture.input)),
         targets=calibrated.targets,
         scope=ScopeCard(
@@ -85,11 +85,7 @@ def publish(config: TrainingConfig, run: RunFolder, parent: Path, tell: Tell | N
         software=software(),
         licence=LICENCE,
     )
-    folder = save_bundle(
-        parent,
-        pack(classifier_of(run.checkpoint, architecture), {} if scope is None else scope.tensors),
-        card,
-    )
+    folder = save_bundle(parent, pack(network, {} if scope is None else scope.tensors), card)
     shutil.copyfile(run.path / SPLIT, folder / SPLIT)
     run.write_metrics(metrics)
     tell(1.0, "published")
@@ -135,7 +131,7 @@ def _both(column: NDArray[np.float32]) -> bool:
 
 
 def classifier_of(checkpoint: Path, architecture: Architecture) -> Classifier:
-    """The averaged weights of a checkpoint in a network of their own, without what only training needs."""
+    """The averaged weights of a checkpoint in a network of their own, without what only training needs (`folded`)."""
     network = Classifier(architecture)
     prefix = "classifier."
     state = {
@@ -149,7 +145,7 @@ def classifier_of(checkpoint: Path, architecture: Architecture) -> Classifier:
             "The checkpoint holds another network.", "Publish it with its own configuration."
         )
     network.load_state_dict({key: state[key].float() for key in wanted})
-    return network.eval()
+    return network.eval().folded()
 
 
 def serve(weights: bytes, architecture: Architecture, model_id: str) -> ServingClassifier:

@@ -50,11 +50,13 @@ def _score(
     serving: ServingClassifier, inputs: Iterator[torch.Tensor], count: int, progress: Progress | None
 ) -> Scored:
     logits = np.zeros((count, len(serving.targets)), np.float32)
-    features = np.zeros((count, serving.head_weights().shape[1]), np.float32)
+    features = np.zeros((count, 0), np.float32)
     for start in range(0, count, MAX_BATCH):
         batch = torch.cat([next(inputs) for _ in range(min(MAX_BATCH, count - start))])
         output = serving.run(batch)
         logits[start : start + len(batch)] = output.logits
+        if not features.size:
+            features = np.zeros((count, output.features.shape[1]), np.float32)
         features[start : start + len(batch)] = output.features.mean((2, 3))
         if progress is not None:
             progress((start + len(batch)) / count)

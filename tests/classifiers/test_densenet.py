@@ -1,4 +1,4 @@
-"""Our DenseNet-121 is torchvision's, and serving with it loads neither torchvision nor torch's compiler."""
+"""Our DenseNets are torchvision's, and serving with it loads neither torchvision nor torch's compiler."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from cxrviewer.classifiers.densenet import densenet121_features
+from cxrviewer.classifiers.densenet import densenet_features
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("training", [False, True])
-def test_the_same_weights_give_the_same_values(training: bool) -> None:
+@pytest.mark.parametrize(
+    ("name", "training"), [("densenet121", False), ("densenet121", True), ("densenet169", False)]
+)
+def test_the_same_weights_give_the_same_values(name: str, training: bool) -> None:
     torchvision = pytest.importorskip("torchvision")
     torch.manual_seed(0)
-    theirs = torchvision.models.densenet121(weights=None).features.train(training)
-    ours = densenet121_features(3).train(training)
+    theirs = torchvision.models.get_model(name, weights=None).features.train(training)
+    ours = densenet_features(name, 3).train(training)
     ours.load_state_dict(theirs.state_dict())  # every name and shape, or it raises
     pictures = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
@@ -31,7 +33,7 @@ def test_the_same_weights_give_the_same_values(training: bool) -> None:
 def test_convolutions_start_as_torchvisions_do() -> None:
     """Kaiming's normal distribution: deviation sqrt(2 / fan-in)."""
     torch.manual_seed(0)
-    weight = densenet121_features(1).get_submodule("denseblock4.denselayer16.conv2").weight
+    weight = densenet_features("densenet121", 1).get_submodule("denseblock4.denselayer16.conv2").weight
     assert float(weight.detach().std()) == pytest.approx((2 / (128 * 9)) ** 0.5, rel=0.02)
 
 
