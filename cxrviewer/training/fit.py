@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import logging
-import pickle
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback
 
 from cxrviewer.datasets.splits import Part
-from cxrviewer.errors import NotFoundError, UnreadableError
+from cxrviewer.training import checkpoints
 from cxrviewer.training.averaging import averaging_of
+from cxrviewer.training.checkpoint_names import resolved
 from cxrviewer.training.config import TrainingConfig
 from cxrviewer.training.determinism import deterministic
 from cxrviewer.training.feeder import Feeder
+from cxrviewer.training.keeping import KeepCheckpoints, WholeCheckpoints
 from cxrviewer.training.lightning_module import LEARNING, ClassifierTraining
 from cxrviewer.training.losses import class_weights
 from cxrviewer.training.material import Material, architecture_of, gather, steps_of
@@ -70,7 +71,7 @@ def _fit(
     start: Path | None,
 ) -> None:
     """Train from the last checkpoint, or from the start, to the end."""
-    last = run.checkpoint if resume and run.checkpoint.is_file() else None
+    last = checkpoints.last_good(run.path / "checkpoints", run.say) if resume else None
     if last is not None and is_finished(last, config):
         return
     lightning.seed_everything(config.seed, verbose=False)
@@ -84,6 +85,7 @@ def _fit(
         devices=1,
         precision=precision_of(config),
         callbacks=list(_callbacks(config, run, module.steps, tell)),
+        plugins=[WholeCheckpoints()],
         logger=False,
         default_root_dir=str(run.path),
         reload_dataloaders_every_n_epochs=1,
@@ -124,14 +126,15 @@ def is_finished(checkpoint: Path, config: TrainingConfig) -> bool:
     """Does a checkpoint hold all epochs, or as many as early stopping allowed? Raises UnreadableError."""
     if not checkpoint.is_file():
         return False
-    content = _load(checkpoint)
+    content = checkpoints.read(checkpoint)
     waited = epochs_without_gain(content.get(LEARNING, {}).get("scores", []))
     return int(content["epoch"]) + 1 >= config.epochs or 0 < config.optimisation.stop_after <= waited
 
 
 def epochs_in(checkpoint: Path) -> int:
     """Finished epochs that a checkpoint holds; 0 where there is none. Raises UnreadableError."""
-    return int(_load(checkpoint)["epoch"]) + 1 if checkpoint.is_file() else 0
+    found = resolved(checkpoint)
+    return int(checkpoints.read(found)["epoch"]) + 1 if found.is_file() else 0
 
 
 def load_state(checkpoint: Path) -> dict[str, torch.Tensor]:
@@ -139,42 +142,26 @@ def load_state(checkpoint: Path) -> dict[str, torch.Tensor]:
 
     Tensors only, no code. Raises NotFoundError or UnreadableError.
     """
-    if not checkpoint.is_file():
-        raise NotFoundError("The run has no checkpoint yet.", "Let it finish an epoch first.")
-    content = _load(checkpoint)
+    content = checkpoints.read(checkpoint)
     state: dict[str, torch.Tensor] = content.get(LEARNING, {}).get("best") or content["state_dict"]
     return state
 
 
-def _load(checkpoint: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = torch.load(checkpoint, "cpu", weights_only=True)
-        if not {"state_dict", "epoch"} <= content.keys():
-            raise KeyError
-    except (pickle.UnpicklingError, RuntimeError, KeyError, AttributeError, EOFError) as exc:
-        raise UnreadableError(
-            "The checkpoint is damaged.", "Resume from another one, or start again."
-        ) from exc
-    return content
-
-
 @contextmanager
 def _without_known_warnings() -> Iterator[None]:
-    """Two that say nothing to a reader of the log; every other warning stays."""
+    """One that says nothing to a reader of the log; every other warning stays."""
     with warnings.catch_warnings():
         # Lightning 2.6 asks torch 2.15 in a way that torch will drop; nothing in this repository can mend it.
         warnings.filterwarnings("ignore", r".*LeafSpec.* is deprecated", FutureWarning)
-        # A run folder holds the checkpoint that a resumed run replaces: that is meant.
-        warnings.filterwarnings("ignore", r"Checkpoint directory .* exists and is not empty", UserWarning)
         yield
 
 
 def _callbacks(config: TrainingConfig, run: RunFolder, steps: int, tell: Tell | None) -> Iterator[Callback]:
-    if (averaging := averaging_of(config)) is not None:
+    averaging = averaging_of(config)
+    if averaging is not None:
         yield averaging
-    yield ModelCheckpoint(
-        run.checkpoint.parent, filename=run.checkpoint.stem, save_top_k=1, enable_version_counter=False
-    )
+    copies = 1 + (averaging is not None) + (config.optimisation.keep == "best")
+    yield KeepCheckpoints(run.path / "checkpoints", copies)
     yield Reporter(run, config, steps, tell)
 
 
