@@ -22,7 +22,7 @@ def main(arguments: list[str]) -> int:
         return 2
     if hasattr(os, "nice"):
         with suppress(OSError):
-            os.nice(NICENESS)
+            os.nice(max(0, NICENESS - os.nice(0)))  # whoever started this may be nice already
     path = Path(arguments[0]).absolute()
     from cxrviewer.errors import CxrError
     from cxrviewer.training.commands import train

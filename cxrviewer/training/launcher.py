@@ -27,6 +27,7 @@ OUTPUT = "output.txt"
 
 GRACE_SECONDS = 5.0
 _LOOK_SECONDS = 0.05
+_AT_FIRST = "CXR_RUNS_CUDA_VISIBLE_DEVICES"
 _PRIVATE = 0o077
 _PACKAGE = Path(__file__).resolve().parents[2]
 
@@ -126,7 +127,9 @@ def environment(current: Mapping[str, str], device: str) -> dict[str, str]:
     made = {**current, "PYTHONPATH": os.pathsep.join([str(_PACKAGE), *([before] if before else [])])}
     made.setdefault("OMP_NUM_THREADS", str(spare_threads()))
     kind, _, number = device.partition(":")
-    visible = current.get("CUDA_VISIBLE_DEVICES")
+    # A run may start the next one, which is for another device: all keep in mind what there was at first.
+    visible = current.get(_AT_FIRST, current.get("CUDA_VISIBLE_DEVICES", ""))
+    made[_AT_FIRST] = visible
     if kind == "cpu":
         made["CUDA_VISIBLE_DEVICES"] = ""
     elif kind == "cuda":

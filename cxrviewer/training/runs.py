@@ -73,7 +73,8 @@ def cancel(path: Path, hard: bool = False, launcher: Launcher = LOCAL) -> RunSta
             if not before.at_work:
                 raise ConfigurationError(f"The run {path.name} is not at work: it is {before.state}.")
         launcher.cancel(before, hard)
-        if hard and not launcher.is_alive(before):
+        here = before.process is not None and before.process.here
+        if hard and here and not launcher.is_alive(before):
             _record_end(path, before)
     tick(path.parent, launcher)
     return _status(path)
