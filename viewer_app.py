@@ -17,6 +17,7 @@ pages = [
     st.Page("pages/reading/worklist.py", title="Worklist", url_path="worklist", default=True),
     st.Page("pages/reading/viewer.py", title="Viewer", url_path="viewer"),
     st.Page("pages/models/registry.py", title="Models", url_path="models"),
+    st.Page("pages/training/datasets.py", title="Data sets", url_path="datasets"),
     st.Page("pages/training/runs.py", title="Training runs", url_path="runs"),
 ]
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrviewer.datasets.dataset import Dataset, Part, Row
+from cxrviewer.datasets.inspecting import tally
 from cxrviewer.datasets.splits import SplitRow
 
 AGE_STEP = 5
@@ -29,12 +30,21 @@ Counts = NDArray[np.int64]
 class Description:
     """Counts of one data set with K labels.
 
+    people, groups: patients, and sets of rows that no split parts. views, sexes, official: pictures by what is stated;
+    the last by the owner's own parts. marks: boxes and masks by what they are.
     positive, negative, unstated: (K,) pictures. patients: (K,) patients with a positive picture. together: (K, K)
     pictures with both positive; its diagonal is `positive`. ages: pictures by `AGE_STEP` years from 0; the last bar
     holds `OLDEST` and above. pictures_each: patients by their number of pictures, from 1; the last holds `MANY` and
     more.
     """
 
+    images: int
+    people: int
+    groups: int
+    views: dict[str, int]
+    sexes: dict[str, int]
+    official: dict[str, int]
+    marks: dict[str, int]
     labels: tuple[str, ...]
     positive: Counts
     negative: Counts
@@ -66,6 +76,13 @@ def describe(dataset: Dataset) -> Description:
     times = np.bincount(kind, minlength=len(kinds)).astype(np.int64)
     positive = (kinds == 1).astype(np.int64)
     return Description(
+        images=len(dataset.rows),
+        people=len({row.patient for row in dataset.rows}),
+        groups=len({row.group for row in dataset.rows}),
+        views=tally([row.view for row in dataset.rows]),
+        sexes=tally([row.sex for row in dataset.rows]),
+        official=tally([row.official for row in dataset.rows if row.official is not None]),
+        marks=_marks(dataset.rows),
         labels=dataset.labels,
         positive=times @ positive,
         negative=times @ (kinds == 0).astype(np.int64),
@@ -75,6 +92,16 @@ def describe(dataset: Dataset) -> Description:
         ages=_ages(dataset.rows),
         pictures_each=_pictures_each(dataset.rows),
     )
+
+
+def _marks(rows: Sequence[Row]) -> dict[str, int]:
+    found = {
+        "boxes": sum(len(row.boxes) for row in rows),
+        "marked lesions": sum(len(row.lesions) for row in rows),
+        "lung masks": sum(row.mask is not None for row in rows),
+        "pictures labelled by experts": sum(row.expert for row in rows),
+    }
+    return {name: count for name, count in found.items() if count}
 
 
 def _kinds(rows: Sequence[Row], labels: tuple[str, ...]) -> tuple[NDArray[np.float32], Counts]:

@@ -107,8 +107,8 @@ def inspect_dataset(dataset: Dataset) -> Inspection:
         missing_files=len(dataset.missing),
         labels={label: _count(rows, label) for label in dataset.labels},
         missing_examples=tuple(dataset.missing[:SHOWN]),
-        views=_tally([row.view for row in rows]),
-        sexes=_tally([row.sex for row in rows]),
+        views=tally([row.view for row in rows]),
+        sexes=tally([row.sex for row in rows]),
         ages=_ages(rows),
         expert_images=sum(row.expert for row in rows),
         boxes=sum(len(row.boxes) for row in rows),
@@ -142,7 +142,8 @@ def _count(rows: tuple[Row, ...], label: str) -> LabelCount:
     return LabelCount(values.count(1.0), values.count(0.0), values.count(None))
 
 
-def _tally(values: Sequence[str | None]) -> dict[str, int]:
+def tally(values: Sequence[str | None]) -> dict[str, int]:
+    """How often each value stands there, the most frequent first; None counts as not stated."""
     return dict(Counter(UNSTATED if value is None else str(value) for value in values).most_common())
 
 

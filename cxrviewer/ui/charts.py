@@ -49,3 +49,9 @@ def show_figure(figure: go.Figure, *, key: str, height: int = 420) -> None:
     """A figure of the reporting room, in the page's own type and on its ground, no wider than its legend needs."""
     figure.update_layout(height=height, font_family=FAMILY, paper_bgcolor="rgba(0,0,0,0)")
     st.plotly_chart(figure, key=key, theme=None, width=WIDTH, config=CONFIG | {"displayModeBar": False})
+
+
+def show_plain(figure: go.Figure, *, key: str) -> None:
+    """A figure as wide as its column, at its own height."""
+    figure.update_layout(font_family=FAMILY)
+    st.plotly_chart(figure, key=key, theme=None, config=CONFIG | {"displayModeBar": False})

@@ -22,6 +22,7 @@ from cxrviewer.settings import Settings, get_settings
 from cxrviewer.studies.isolation import default_pool
 from cxrviewer.studies.radiograph import Radiograph, Voi, Window
 from cxrviewer.ui import pictures
+from cxrviewer.ui.room_jobs import RoomJobs
 
 if TYPE_CHECKING:
     from cxrviewer.classifiers.registry import ModelInfo
@@ -120,6 +121,12 @@ def film(digest: str, frame: int, preset: str, center: float, width: float, inve
 def thumbnail(digest: str) -> bytes | None:
     """A grey PNG for a list."""
     return archive().thumbnail(digest)
+
+
+@st.cache_resource(show_spinner=False)
+def room_jobs() -> RoomJobs:
+    """The slow parts of the training room, for all sessions."""
+    return RoomJobs()
 
 
 @st.cache_resource(show_spinner=False)

@@ -1,0 +1,267 @@
+"""The sections of the data sets' page: numbers, pictures, duplicates, the split."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import streamlit as st
+
+from cxrviewer.datasets.describing import AGE_STEP, MANY, Description
+from cxrviewer.datasets.near_duplicates import Duplicates, Pair
+from cxrviewer.datasets.remembering import Remembered
+from cxrviewer.labels import plain
+from cxrviewer.reporting.dataset_figures import age_figure, tally_figure, together_figure
+from cxrviewer.ui import resources, shell
+from cxrviewer.ui.charts import show_plain
+from cxrviewer.ui.dataset_split import show_split
+from cxrviewer.ui.datasets import waiting
+from cxrviewer.ui.grid import Tile, show_tiles
+from cxrviewer.ui.room import RoomState
+from cxrviewer.ui.room_jobs import Known
+
+SAMPLES = 12
+SHOWN_PAIRS = 12
+"""Pairs with pictures; the table lists more."""
+LISTED_PAIRS = 500
+_WAIT = 1.0
+
+Section = Callable[[Remembered, Known, RoomState], None]
+
+
+def overview(one: Remembered, known: Known, room: RoomState) -> None:
+    """Labels with what balancing would make of them, which of them stand together, and who was examined how."""
+    found = known.description
+    left, right = st.columns([1.15, 1], gap="medium")
+    with left:
+        shell.heading("Labels", "a cell that is not stated never counts as negative")
+        st.dataframe(_label_table(found), hide_index=True, height="content")
+        shell.quiet(
+            "w+ and w− weigh a positive and a negative picture in the weighted loss: the other class's share. "
+            "Unweighted, the classes pull as Share says; weighted, each pulls one half."
+        )
+    with right:
+        if len(found.labels) > 1:
+            shell.heading(
+                "Labels together", "of the row's pictures, the share that has the column's label too"
+            )
+            show_plain(
+                together_figure([plain(name) for name in found.labels], found.together), key="together"
+            )
+    ages, views, each = st.columns(3, gap="medium")
+    with ages:
+        shell.heading("Ages", _age_words(found))
+        if found.ages.sum():
+            show_plain(age_figure(found.ages.tolist(), AGE_STEP), key="ages")
+    with views:
+        shell.heading("Views and sexes")
+        show_plain(tally_figure(found.views, "pictures by view"), key="views")
+        show_plain(tally_figure(found.sexes, "pictures by sex"), key="sexes")
+    with each:
+        shell.heading("Pictures of one patient", f"{found.groups:,} groups that no split parts")
+        show_plain(tally_figure(_each(found), "patients"), key="each")
+
+
+def _label_table(found: Description) -> dict[str, list[object]]:
+    return {
+        "Label": [plain(name) for name in found.labels],
+        "Positive": found.positive.tolist(),
+        "Negative": found.negative.tolist(),
+        "Not stated": found.unstated.tolist(),
+        "Share": [_two(value) for value in found.share],
+        "Patients": found.patients.tolist(),
+        "A patient": [
+            _two(p / n if n else np.nan) for p, n in zip(found.positive, found.patients, strict=True)
+        ],
+        "w+": [_two(value) for value in found.weights[0]],
+        "w−": [_two(value) for value in found.weights[1]],
+    }
+
+
+def _two(value: float) -> str:
+    return "–" if np.isnan(value) else f"{value:.2f}"
+
+
+def _age_words(found: Description) -> str:
+    stated = int(found.ages.sum())
+    if not stated:
+        return "not one picture states an age"
+    return "" if stated == found.images else f"{found.images - stated:,} not stated"
+
+
+def _each(found: Description) -> dict[str, int]:
+    names = [str(number) for number in range(1, MANY)] + [f"{MANY} or more"]
+    return {name: int(count) for name, count in zip(names, found.pictures_each, strict=True) if count}
+
+
+def pictures(one: Remembered, known: Known, room: RoomState) -> None:
+    """A sample, drawn at random, with its boxes or masks."""
+    rows, labels = known.dataset.rows, known.description.labels
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        label = st.selectbox(
+            "Label", ["any", *labels], format_func=plain, key=f"sample-label-{one.name}", width=220
+        )
+        state = st.selectbox(
+            "Is",
+            ["positive", "negative", "not stated"],
+            key="sample-state",
+            width=160,
+            disabled=label == "any",
+        )
+        boxes = st.toggle("Boxes and masks", value=True, key="sample-marks")
+        if st.button("Show others"):
+            room.seed += 1
+            st.rerun()
+    wanted = {"positive": 1.0, "negative": 0.0, "not stated": None}[state]
+    fits = [i for i, row in enumerate(rows) if label == "any" or row.labels.get(label) == wanted]
+    if not fits:
+        shell.note("No picture fits.")
+        return
+    chosen = np.random.default_rng(room.seed).choice(len(fits), min(SAMPLES, len(fits)), replace=False)
+    indices = tuple(fits[index] for index in sorted(chosen.tolist()))
+    job = resources.room_jobs().samples(one, known, indices, boxes)
+    if not job.wait(_WAIT):
+        waiting(job, "Drawing the pictures.", job.cancel)
+        return
+    drawn = job.result or (None,) * len(indices)
+    tiles = [
+        Tile(data, (_positives(known, index), rows[index].image), "A sample picture")
+        for index, data in zip(indices, drawn, strict=True)
+    ]
+    shell.quiet(f"{len(indices)} of {len(fits):,} pictures. Boxes are orange, masks blue.")
+    show_tiles(tiles, place="samples")
+
+
+def _positives(known: Known, index: int) -> str:
+    names = [plain(name) for name, value in known.dataset.rows[index].labels.items() if value == 1]
+    return ", ".join(names) or "no positive label"
+
+
+def duplicates(one: Remembered, known: Known, room: RoomState) -> None:
+    """The same and nearly the same pictures, and whether a split could part them."""
+    jobs = resources.room_jobs()
+    job = jobs.compared(one)
+    if job is None or job.unwanted:
+        shell.note(
+            "Every picture is compared with every other.",
+            f"{known.description.images:,} files are read once: by bytes, then by what they show. "
+            "It goes on while you do other things.",
+        )
+        if st.button("Compare the pictures", type="primary"):
+            jobs.duplicates(one, known, room.owner)
+            st.rerun()
+        return
+    if not job.finished:
+        waiting(
+            job,
+            f"Comparing {known.description.images:,} pictures.",
+            lambda: jobs.stop_comparing(one, room.owner),
+        )
+        return
+    if job.result is None:
+        shell.note("The comparison failed.", job.failure.message if job.failure else "", kind="error")
+        return
+    _verdict(job.result, known)
+    if job.result.pairs:
+        _pairs(one, job.result, known)
+
+
+def _verdict(found: Duplicates, known: Known) -> None:
+    identical = sum(pair.identical for pair in found.pairs)
+    across = [pair for pair in found.pairs if _people(known, pair)]
+    leaks = [pair for pair in across if _groups(known, pair)]
+    words = f"{identical:,} pairs of identical files, {len(found.pairs) - identical:,} nearly identical"
+    words += "." if found.whole else ", and more that are not listed."
+    if leaks:
+        shell.note(
+            f"{len(leaks):,} pairs could stand in two parts of a split.",
+            f"{words} They name different patients. Identical files are kept together by every run; for the others, "
+            "put the list beside the label files or leave one of each pair out.",
+            kind="caution",
+        )
+    else:
+        shell.note("No pair could stand in two parts of a split.", words)
+    if found.unreadable:
+        shell.note(
+            f"{len(found.unreadable):,} pictures could not be read.",
+            ", ".join(found.unreadable[:5]),
+            kind="caution",
+        )
+
+
+def _people(known: Known, pair: Pair) -> bool:
+    rows = known.dataset.rows
+    return rows[pair.first].patient != rows[pair.second].patient
+
+
+def _groups(known: Known, pair: Pair) -> bool:
+    rows = known.dataset.rows
+    return rows[pair.first].group != rows[pair.second].group
+
+
+def _pairs(one: Remembered, found: Duplicates, known: Known) -> None:
+    rows = known.dataset.rows
+    pairs = sorted(found.pairs, key=lambda pair: not _groups(known, pair))
+    table = {
+        "First": [rows[pair.first].image for pair in pairs[:LISTED_PAIRS]],
+        "Second": [rows[pair.second].image for pair in pairs[:LISTED_PAIRS]],
+        "Files": ["identical" if pair.identical else "differ" for pair in pairs[:LISTED_PAIRS]],
+        "Likeness": [f"{pair.likeness:.4f}" for pair in pairs[:LISTED_PAIRS]],
+        "Patient": ["another" if _people(known, pair) else "the same" for pair in pairs[:LISTED_PAIRS]],
+        "Kept together": ["no" if _groups(known, pair) else "yes" for pair in pairs[:LISTED_PAIRS]],
+    }
+    st.dataframe(table, hide_index=True, height=min(38 + 30 * len(table["First"]), 260))
+    st.download_button(
+        "Download the list", _as_csv(known, found), "near_duplicates.csv", "text/csv", type="tertiary"
+    )
+    shown = pairs[:SHOWN_PAIRS]
+    indices = tuple(index for pair in shown for index in (pair.first, pair.second))
+    job = resources.room_jobs().samples(one, known, indices, False)
+    if not job.wait(_WAIT):
+        waiting(job, "Drawing the pictures.", job.cancel)
+        return
+    drawn = job.result or (None,) * len(indices)
+    tiles = [
+        Tile(data, (_pair_words(number // 2, shown), rows[index].image), "One of a pair")
+        for number, (index, data) in enumerate(zip(indices, drawn, strict=True))
+    ]
+    show_tiles(tiles, place="pairs", width=180)
+
+
+def _pair_words(number: int, pairs: Sequence[Pair]) -> str:
+    return f"pair {number + 1}{', identical' if pairs[number].identical else ''}"
+
+
+def _as_csv(known: Known, found: Duplicates) -> bytes:
+    """Columns a and b, as the reader of Kermany et al. takes them."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(("a", "b", "identical", "likeness"))
+    for pair in found.pairs:
+        names = (known.dataset.rows[pair.first].image, known.dataset.rows[pair.second].image)
+        writer.writerow((*names, int(pair.identical), f"{pair.likeness:.4f}"))
+    return text.getvalue().encode()
+
+
+SECTIONS: dict[str, Section] = {
+    "Overview": overview,
+    "Pictures": pictures,
+    "Duplicates": duplicates,
+    "Split": show_split,
+}
+"""What the page offers of a data set, in order."""
+
+
+def choose_section(room: RoomState) -> Section:
+    """One at a time: a tab would draw them all."""
+    if room.section not in SECTIONS:
+        room.section = next(iter(SECTIONS))
+    if "dataset-section" not in st.session_state:
+        st.session_state["dataset-section"] = room.section
+    chosen = st.segmented_control(
+        "Section", list(SECTIONS), key="dataset-section", label_visibility="collapsed"
+    )
+    room.section = chosen or room.section
+    return SECTIONS[room.section]
