@@ -42,7 +42,7 @@ class InputSpec:
 
     resize, normalisation, harmonise, lungs: names of the tables above; a network trained otherwise is not served.
     reference: for `histogram`: grey values in [0, 1] at equal steps of rank. template: for `template`: the mean
-    chest, square, uint8 as hexadecimal. place: for `template` and `align`: where the lungs are brought to: top, left,
+    chest, square, uint8 as hexadecimal. place: for `align`: where the lungs are brought to: top, left,
     bottom, right as fractions of the square. lungs_model: for `align` and `crop`: the lung bundle, `id@weights_sha256`.
     """
 
@@ -72,7 +72,7 @@ class InputSpec:
             and self.harmonise in HARMONISATIONS
             and self.lungs in LUNGS
             and (self.harmonise != "histogram" or _grows(self.reference))
-            and (self.lungs not in ("template", "align") or _is_box(self.place))
+            and (self.lungs != "align" or _is_box(self.place))
             and (self.lungs not in ("align", "crop") or "@" in self.lungs_model)
             and (self.lungs != "template" or _is_square(self.template))
         )

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from cxrviewer.classifiers.architecture import Architecture
 from cxrviewer.classifiers.backbones import backbone
-from cxrviewer.classifiers.preparing import InputSpec
 from cxrviewer.datasets import Dataset, Member, Row, read_dataset
 from cxrviewer.datasets.grouping import join_identical
 from cxrviewer.datasets.splits import Fractions, Part, SplitRow, read_split
@@ -19,6 +18,7 @@ from cxrviewer.datasets.splitting import SPLITS, split_into_folds
 from cxrviewer.errors import ConfigurationError, SplitError
 from cxrviewer.labels import VOCABULARIES
 from cxrviewer.training.config import HeadChoice, Source, TrainingConfig
+from cxrviewer.training.preparation import spec_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ def architecture_of(config: TrainingConfig) -> Architecture:
     return Architecture(
         config.backbone,
         tuple((head.name, _labels_of(head)) for head in config.heads),
-        InputSpec(config.size),
+        spec_of(config.preparation, config.size),
         config.dropout,
         stacks={head.name: head.stack for head in config.heads},
         options=config.backbone_options,
