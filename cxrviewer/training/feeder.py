@@ -21,6 +21,7 @@ from cxrviewer.training.pictures import (
     load_picture,
     order_of,
 )
+from cxrviewer.training.sampling import pools_of
 
 TUNE_BATCH = 32
 
@@ -45,15 +46,9 @@ class Feeder(lightning.LightningDataModule):
     def train_dataloader(self) -> EpochBatches:
         """Called every epoch; `trainer.current_epoch` says which."""
         config, epoch = self._config, self._epoch()
-        chosen = self._material.chosen(Part.TRAIN)
-        pools = []
-        for index, source in enumerate(config.sources):
-            pool = np.flatnonzero(self._material.source[chosen] == index)
-            if len(pool):
-                pools.append((pool, source.draws or len(pool)))
         return EpochBatches(
             self._pictures(Part.TRAIN, config.size_at(epoch)),
-            order_of(epoch, config.seed, pools),
+            order_of(epoch, config.seed, pools_of(config, self._material)),
             batch_size=config.batch_size,
             channels=1,
             seed=config.seed,

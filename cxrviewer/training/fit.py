@@ -27,6 +27,7 @@ from cxrviewer.training.material import Material, architecture_of, gather, steps
 from cxrviewer.training.memory_shortage import is_shortage, let_go, with_half_the_batch
 from cxrviewer.training.reporter import Reporter, Tell
 from cxrviewer.training.run_folder import RunFolder
+from cxrviewer.training.sampling import chances, pools_of
 from cxrviewer.training.schedules import epochs_without_gain
 from cxrviewer.training.starting import refuse_leak, take_bundle, take_weights
 
@@ -108,10 +109,12 @@ def _said_with(tell: Tell | None, config: TrainingConfig, asked: int) -> Tell | 
 
 
 def training_module(config: TrainingConfig, material: Material) -> ClassifierTraining:
-    """The network with its losses, balanced by the train part's class frequencies."""
+    """The network with its losses, balanced by the train part's class frequencies, or by what a sampler leaves of them."""
     train = torch.from_numpy(material.targets[material.chosen(Part.TRAIN)])
+    balanced = config.loss.sampler == "balanced"
+    drawn = torch.from_numpy(chances(pools_of(config, material), len(train))) if balanced else None
     return ClassifierTraining(
-        config, architecture_of(config), class_weights(train), steps_of(config, material)
+        config, architecture_of(config), class_weights(train, drawn), steps_of(config, material)
     )
 
 

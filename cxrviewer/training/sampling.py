@@ -7,6 +7,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from cxrviewer.datasets.splits import Part
+from cxrviewer.training.config import TrainingConfig
+from cxrviewer.training.material import Material
+
 MAX_COPIES = 10
 """A picture is drawn at most so much more often than evenly, however rare its label: else it is learnt by heart."""
 
@@ -64,6 +68,18 @@ def chances(pools: list[Pool], rows: int) -> NDArray[np.float32]:
     for pool, draws in pools:
         found[pool] += draws / max(len(pool), 1)
     return found
+
+
+def pools_of(config: TrainingConfig, material: Material) -> list[Pool]:
+    """What an epoch draws from: indices into the rows of the train part, each source with its draws."""
+    chosen = material.chosen(Part.TRAIN)
+    heads = material.targets[chosen][:, : len(material.labels) - len(config.auxiliary)]
+    pools: list[Pool] = []
+    for index, source in enumerate(config.sources):
+        pool = np.flatnonzero(material.source[chosen] == index)
+        if len(pool):
+            pools += SAMPLERS[config.loss.sampler](pool, source.draws or len(pool), heads)
+    return pools
 
 
 SAMPLERS: dict[str, Sampler] = {"uniform": uniform, "balanced": balanced}
