@@ -15,8 +15,11 @@ from typer.testing import CliRunner, Result
 
 from cxrviewer.cli import app
 from cxrviewer.settings import get_settings
-from cxrviewer.training.run_folder import RunFolder
-from cxrviewer.training.run_listing import read_status
+from cxrviewer.training import runs
+from cxrviewer.training.launcher import LOCAL
+from cxrviewer.training.processes import Process, this_process
+from cxrviewer.training.run_folder import Pace, RunFolder
+from cxrviewer.training.run_listing import RunStatus, read_status
 
 
 @pytest.fixture(autouse=True)
@@ -60,30 +63,76 @@ def test_runs_are_listed_shown_and_asked_to_stop(data_dir: Path) -> None:
     assert not first.cancel_requested()
 
 
-def test_a_run_is_resumed_with_its_own_configuration(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[Path, Path | None, bool]] = []
+class NothingStarts:
+    """A launcher that only notes what it was asked for: the run then belongs to this very process."""
 
-    def train(config: Path, run_dir: Path | None, resume: bool, tell: object) -> Path:
-        asked.append((config, run_dir, resume))
-        return Path("models/new")
+    def __init__(self) -> None:
+        self.launched: list[str] = []
 
-    monkeypatch.setattr("cxrviewer.training.commands.train", train)
-    folder = RunFolder(data_dir / "runs" / "first")
-    folder.status("running", 0.5)
-    assert run("runs", "resume", "first").exit_code == 2, "it is still at work"
-    folder.status("cancelled", 0.5)
-    result = run("runs", "resume", "first")
-    assert (result.exit_code, result.stdout) == (0, "models/new\n")
-    assert asked == [(folder.path / "config.json", folder.path, True)]
+    def launch(self, run: Path) -> Process:
+        self.launched.append(run.name)
+        return this_process()
+
+    def is_alive(self, run: RunStatus) -> bool:
+        return True
+
+    def cancel(self, run: RunStatus, hard: bool) -> None:
+        RunFolder(run.path).request_cancel()
+
+
+@pytest.fixture
+def launcher(monkeypatch: pytest.MonkeyPatch) -> NothingStarts:
+    made = NothingStarts()
+    for function in (runs.submit, runs.cancel, runs.resume, runs.tick):
+        # Defaults are bound when a function is made: replaced there, whatever way a command comes by it.
+        kept = tuple(made if value is LOCAL else value for value in function.__defaults__ or ())
+        monkeypatch.setattr(function, "__defaults__", kept)
+    return made
+
+
+def recipe(folder: Path, **changes: object) -> Path:
+    values = {"id": "first", "sources": [{"name": "kermany", "root": "nowhere"}]} | changes
+    (folder / "recipe.json").write_text(json.dumps(values))
+    return folder / "recipe.json"
+
+
+def test_runs_are_started_queued_cancelled_resumed_cloned_and_deleted(
+    data_dir: Path, tmp_path: Path, launcher: NothingStarts
+) -> None:
+    config = recipe(tmp_path)
+    assert run("runs", "start", "--config", config).stdout == "first: running, 0%. starting\n"
+    assert run("runs", "start", "--config", config).exit_code == 2, "there is one of that id"
+    assert run("runs", "start", "--config", config, "--id", "second").stdout.startswith("second: queued")
+    assert run("runs", "start", "--config", config, "--id", "../up").exit_code == 2
+    assert run("runs", "start", "--config", config, "--id", "x", "--device", "tpu").exit_code == 2
+    assert launcher.launched == ["first"]
+    for refused in ("resume", "delete"):
+        assert run("runs", refused, "first").exit_code == 2, "it is still at work"
+    assert run("runs", "cancel", "second").stdout == "second: cancelled.\n"
+    assert run("runs", "cancel", "second").exit_code == 2, "it is not at work"
+    assert run("runs", "resume", "second").stdout.startswith("second: queued")
+    RunFolder(data_dir / "runs" / "first").status("cancelled", 0.5)
+    assert [row["state"] for row in objects(run("runs", "list", "--json"))] == ["running", "cancelled"]
+    assert launcher.launched == ["first", "second"], "whoever looks also starts what waits"
+    cloned = json.loads(run("runs", "clone", "first", "third").stdout)
+    assert cloned["id"] == "third" and cloned["sources"][0]["root"] == "nowhere"
+    assert run("runs", "clone", "first", "fourth", "--start").stdout.startswith("fourth: queued")
+    assert run("runs", "delete", "first").exit_code == 0
+    assert not (data_dir / "runs" / "first").exists()
     assert run("runs", "resume", "absent").exit_code == 1
 
 
-def test_what_is_not_here_yet_says_so_and_what_to_do(data_dir: Path) -> None:
-    RunFolder(data_dir / "runs" / "first").status("finished", 1.0)
-    for arguments, remedy in ((["start"], "train --config"), (["promote", "first"], "models use")):
-        result = run("runs", *arguments)
-        assert (result.exit_code, result.stdout) == (2, "")
-        assert "yet" in result.stderr and remedy in result.stderr
+def test_show_tells_pace_and_log(data_dir: Path) -> None:
+    folder = RunFolder(data_dir / "runs" / "first")
+    folder.say("reading 48 pictures")
+    folder.pace = Pace(epoch=2, epochs=8, images_per_second=41.5, eta_seconds=310, memory_bytes=812 << 20)
+    folder.status("running", 0.2, "epoch 2 of 8")
+    text = run("runs", "show", "first").stdout
+    assert "epoch 2 of 8, 41.5 images a second, 310 s to go, 812 MB on cpu\n" in text
+    assert text.endswith("reading 48 pictures\n")
+    (shown,) = objects(run("runs", "show", "first", "--json"))
+    assert (shown["eta_seconds"], shown["images_per_second"], shown["device"]) == (310, 41.5, "cpu")
+    assert len(shown["log"]) == 1
 
 
 @pytest.mark.parametrize("name", ["absent", "../runs/first", "", "."])

@@ -1,7 +1,10 @@
-"""`train` and `runs`: one training run in the foreground, and the run folders there are."""
+"""`train`: a training run in the foreground; `runs`: those in the background, and every run folder there is."""
 
 from __future__ import annotations
 
+import json
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,13 +12,15 @@ import typer
 
 from cxrviewer.cli.output import answering, progress, say, say_json
 from cxrviewer.cli.predicting import AsJson
-from cxrviewer.errors import ConfigurationError, NotFoundError
+from cxrviewer.errors import ConfigurationError, CxrError, NotFoundError
 
 if TYPE_CHECKING:
     from cxrviewer.training.run_listing import RunStatus
 
 runs = typer.Typer(
-    no_args_is_help=True, help="Training runs: list, show, cancel, resume.", rich_markup_mode=None
+    no_args_is_help=True,
+    help="Training runs: list, show, start, cancel, resume, delete, clone, promote.",
+    rich_markup_mode=None,
 )
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id.")]
@@ -30,6 +35,10 @@ def train(
 ) -> None:
     """Train a model, here and now."""
     with answering(False):
+        from cxrviewer.settings import get_settings
+
+        if get_settings().device == "cpu":
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before torch looks for GPUs
         from cxrviewer.training.commands import train
 
         with progress("Training") as tell:
@@ -44,71 +53,102 @@ def list_(as_json: AsJson = False) -> None:
         from cxrviewer.settings import get_settings
         from cxrviewer.training.run_listing import list_runs
 
+        _tick()
         for status in list_runs(get_settings().runs_dir):
             _print(status, as_json)
 
 
 @runs.command()
 def show(run: RunId, as_json: AsJson = False) -> None:
-    """One run: its state, and the last line of its metrics."""
+    """One run: its state and pace, the last line of its metrics, and the end of its log."""
     with answering(as_json):
-        from cxrviewer.training.run_listing import last_metrics
+        from cxrviewer.training.run_listing import last_metrics, log_tail
 
+        _tick()
         status = _find(run)
-        metrics = last_metrics(status.path)
+        metrics, log = last_metrics(status.path), log_tail(status.path)
         if as_json:
-            say_json({**status.as_json(), "metrics": metrics})
+            say_json({**status.as_json(), "metrics": metrics, "log": log})
             return
         _print(status, False)
-        say("  " + ", ".join(f"{name} {value}" for name, value in metrics.items()))
+        for line in (
+            pace_of(status),
+            ", ".join(f"{name} {value}" for name, value in metrics.items() if value),
+            *log,
+        ):
+            if line:
+                say(f"  {line}")
 
 
 @runs.command()
-def cancel(run: RunId) -> None:
-    """Ask a run to stop after its present step."""
+def start(
+    config: Annotated[Path, typer.Option("--config", metavar="FILE", help="The run's configuration, JSON.")],
+    id: Annotated[str, typer.Option("--id", metavar="ID", help="Another id than the file's.")] = "",
+    device: Annotated[
+        str, typer.Option("--device", metavar="DEVICE", help="cpu or cuda:N; default: as the settings say.")
+    ] = "",
+) -> None:
+    """Start a run in the background, or queue it while another one is at work on the device."""
     with answering(False):
-        from cxrviewer.training.run_folder import RunFolder
+        from cxrviewer.settings import get_settings
+        from cxrviewer.training.config import load_config
+        from cxrviewer.training.runs import submit, with_id
 
-        RunFolder(_find(run).path).request_cancel()
-        say(f"{run} was asked to stop.")
+        wanted = load_config(config)
+        status = submit(with_id(wanted, id) if id else wanted, get_settings().runs_dir, device or None)
+        _print(status, False)
+
+
+@runs.command()
+def cancel(
+    run: RunId,
+    hard: Annotated[
+        bool, typer.Option("--hard", help="End its process within seconds, whatever it is doing.")
+    ] = False,
+) -> None:
+    """Ask a run to stop after its present step; take a queued one out of the queue."""
+    with answering(False):
+        from cxrviewer.training.runs import cancel
+
+        status = cancel(_find(run).path, hard)
+        say(f"{run} was asked to stop." if status.at_work else f"{run}: {status.state}.")
 
 
 @runs.command()
 def resume(run: RunId) -> None:
-    """Go on with a run after its last whole epoch, here and now, with the configuration it was started with."""
+    """Go on with a run in the background after its last whole epoch, with the configuration it was started with."""
     with answering(False):
-        from cxrviewer.training.commands import train
+        from cxrviewer.training.runs import resume
 
-        found = _find(run)
-        if found.state in ("queued", "running"):
-            raise ConfigurationError(
-                "The run is still at work.", f"Wait, or ask it to stop: runs cancel {run}"
-            )
-        with progress("Training") as tell:
-            bundle = train(found.path / "config.json", found.path, True, lambda share, _words: tell(share))
-        say(str(bundle))
+        _print(resume(_find(run).path), False)
 
 
 @runs.command()
-def start() -> None:
-    """Not here yet: a run in the background. `train --config FILE` runs one in the foreground."""
+def delete(run: RunId) -> None:
+    """Remove a run with everything in its folder. Not while it is at work; a promoted model stays."""
     with answering(False):
-        raise ConfigurationError(
-            "Runs are not started in the background yet.",
-            "`python -m cxrviewer train --config FILE` runs one in the foreground.",
-        )
+        from cxrviewer.training.runs import delete
+
+        delete(_find(run).path)
+        say(f"{run} is deleted.")
 
 
 @runs.command()
-def promote(run: RunId) -> None:
-    """Not here yet: to make a run's bundle the serving model. `models use` does it once the bundle is in models."""
+def clone(
+    run: RunId,
+    id: Annotated[str, typer.Argument(metavar="ID", help="The new run's id.")],
+    begin: Annotated[bool, typer.Option("--start", help="Start it, instead of printing it.")] = False,
+) -> None:
+    """A run's configuration under a new id, as JSON to be edited, or started as it is."""
     with answering(False):
-        found = _find(run)
-        raise ConfigurationError(
-            "A run is not promoted by a command yet.",
-            f"Copy the folder inside {found.path / 'bundle'} into the data folder's models, then "
-            "`python -m cxrviewer models use ID`.",
-        )
+        from cxrviewer.settings import get_settings
+        from cxrviewer.training.runs import clone_config, submit
+
+        config = clone_config(_find(run).path, id)
+        if begin:
+            _print(submit(config, get_settings().runs_dir), False)
+        else:
+            typer.echo(json.dumps(config.model_dump(mode="json"), indent=2))
 
 
 def _find(run: str) -> RunStatus:
@@ -122,6 +162,29 @@ def _find(run: str) -> RunStatus:
     raise NotFoundError(
         "There is no run of that id.", "`python -m cxrviewer runs list` shows those there are."
     )
+
+
+def _tick() -> None:
+    """Whoever looks at the runs also starts those that wait for a device that has become free."""
+    from cxrviewer.settings import get_settings
+    from cxrviewer.training.runs import tick
+
+    # A disk that cannot be written to must not hide the runs that it holds.
+    with suppress(OSError, CxrError):
+        tick(get_settings().runs_dir)
+
+
+def pace_of(status: RunStatus) -> str:
+    """`epoch 2 of 8, 41.5 images a second, 310 s to go, 812 MB on cpu`: what is known of it."""
+    if status.state != "running":
+        return ""
+    parts = (
+        (status.epoch, f"epoch {status.epoch} of {status.epochs}"),
+        (status.images_per_second, f"{status.images_per_second} images a second"),
+        (status.eta_seconds, f"{status.eta_seconds} s to go"),
+        (status.memory_bytes, f"{(status.memory_bytes or 0) >> 20} MB on {status.device}"),
+    )
+    return ", ".join(words for value, words in parts if value is not None)
 
 
 def _print(status: RunStatus, as_json: bool) -> None:

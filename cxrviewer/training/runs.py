@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import time
@@ -20,7 +21,7 @@ from cxrviewer.training.run_folder import RunFolder
 from cxrviewer.training.run_listing import RunStatus, read_status
 from cxrviewer.training.tickets import Ticket, read_ticket, write_ticket
 
-__all__ = ["cancel", "clone_config", "default_device", "delete", "resume", "submit", "tick"]
+__all__ = ["cancel", "clone_config", "default_device", "delete", "resume", "submit", "tick", "with_id"]
 
 LEAST_FREE = 256 * 2**20
 """Below this no run is taken in; the run itself knows better once its network is built."""
@@ -35,7 +36,7 @@ def submit(
     id, StorageError where there is no space.
     """
     path = runs_dir / config.id
-    chosen = device or default_device()
+    chosen = _device_of(device) if device else default_device()
     with telling(), locked(runs_dir):
         if path.exists():
             raise ConfigurationError(
@@ -144,7 +145,11 @@ def delete(path: Path) -> None:
 
 def clone_config(path: Path, id: str) -> TrainingConfig:
     """A run's configuration under a new id, for `submit`. Raises ConfigurationError where that is no id."""
-    config = load_config(path / "config.json")
+    return with_id(load_config(path / "config.json"), id)
+
+
+def with_id(config: TrainingConfig, id: str) -> TrainingConfig:
+    """The same configuration for another run. Raises ConfigurationError where that is no id."""
     try:
         return TrainingConfig.model_validate(config.model_dump() | {"id": id})
     except ValidationError as exc:
@@ -167,6 +172,12 @@ def default_device() -> str:
     if wanted == "cuda":
         raise ConfigurationError("There is no GPU here that can be used.", "Set CXR_DEVICE to cpu or auto.")
     return "cpu"
+
+
+def _device_of(name: str) -> str:
+    if re.fullmatch(r"cpu|cuda:\d{1,3}", name) is None:
+        raise ConfigurationError("There is no device of that name.", "Name cpu, or cuda:0, cuda:1, ...")
+    return name
 
 
 def _driver_here() -> bool:
