@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cxrviewer.classifiers.model import ServingModel
 
 CHOICE = "serving.json"
+KEPT_CHOICES = 20
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,13 @@ def find(model_id: str, settings: Settings) -> Path:
     )
 
 
+def bundle_below(run: Path) -> Path:
+    """The one bundle that a training run has made. Raises ModelBundleError."""
+    for folder in _folders(run / "bundle"):
+        return folder
+    raise ModelBundleError("The run has no bundle yet.", "Let it finish first.")
+
+
 def verify(model_id: str, settings: Settings | None = None) -> Bundle:
     """Read a bundle whole and check it. Raises ModelBundleError with the reason."""
     from cxrviewer.classifiers.bundle import open_bundle
@@ -145,8 +153,52 @@ def use(model_id: str, settings: Settings | None = None) -> Path:
     """Make a checked bundle the serving one. The old one goes on serving where the new one fails its checks."""
     settings = settings or get_settings()
     _that_serves(model_id, settings)
+    earlier = _history(settings)
+    if not earlier or earlier[-1] != model_id:
+        earlier = [*earlier, model_id]
+    return _choose(earlier, settings)
+
+
+def undo(settings: Settings | None = None) -> str | None:
+    """Let the model serve again that served before the last `use`; returns its id, None for no choice of one's own.
+
+    Raises ModelBundleError where nothing was chosen, or the earlier model no longer serves; then nothing changes.
+    """
+    settings = settings or get_settings()
+    *earlier, _now = _history(settings) or [""]
+    if not _now:
+        raise ModelBundleError(
+            "There is no earlier choice to go back to.", "Choose a model with `models use ID`."
+        )
+    if earlier:
+        _that_serves(earlier[-1], settings)
+        _choose(earlier, settings)
+        return earlier[-1]
+    (settings.data_dir / CHOICE).unlink(missing_ok=True)
+    return None
+
+
+def earlier_choice(settings: Settings | None = None) -> tuple[bool, str | None]:
+    """Whether `undo` has something to go back to, and to which model (None: to that of the program)."""
+    *earlier, _now = _history(settings or get_settings()) or [""]
+    return bool(_now), earlier[-1] if earlier else None
+
+
+def _history(settings: Settings) -> list[str]:
+    """The choices made here, the latest last; empty where there is none, or the file is damaged."""
+    try:
+        content = json.loads((settings.data_dir / CHOICE).read_text(encoding="utf-8"))
+        return [*map(str, content.get("earlier", [])), str(content["model"])]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return []
+
+
+def _choose(choices: list[str], settings: Settings) -> Path:
+    """Write the last of the choices as the present one, and the others as the way back, by one rename."""
+    *earlier, model_id = choices[-KEPT_CHOICES:]
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     choice = settings.data_dir / CHOICE
     temporary = choice.with_suffix(".new")
-    temporary.write_text(json.dumps({"model": model_id}) + "\n", encoding="utf-8")
+    content = {"model": model_id} | ({"earlier": earlier} if earlier else {})
+    temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
     return temporary.replace(choice)

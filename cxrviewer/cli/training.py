@@ -12,7 +12,8 @@ import typer
 
 from cxrviewer.cli.output import answering, progress, say, say_json
 from cxrviewer.cli.predicting import AsJson
-from cxrviewer.errors import ConfigurationError, CxrError, NotFoundError
+from cxrviewer.cli.results import report_after
+from cxrviewer.errors import CxrError, NotFoundError
 
 if TYPE_CHECKING:
     from cxrviewer.training.run_listing import RunStatus
@@ -43,6 +44,7 @@ def train(
 
         with progress("Training") as tell:
             bundle = train(config, run_dir, resume, lambda share, _words: tell(share))
+        report_after(bundle.parent.parent)
         say(str(bundle))
 
 

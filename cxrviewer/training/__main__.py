@@ -7,12 +7,14 @@ Exit status 0: finished; 1: failed or cancelled, and status.json says why; 2: no
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
 
 NICENESS = 10
 """The app's own work goes first."""
+REPORT_SECONDS = 300
 
 
 def main(arguments: list[str]) -> int:
@@ -32,7 +34,19 @@ def main(arguments: list[str]) -> int:
     except CxrError as exc:
         sys.stderr.write(f"{exc}\n")
         return 1
+    report(path)
     return 0
+
+
+def report(run: Path) -> None:
+    """Have the report written by the program that draws: training itself draws nothing. A finished run stays one."""
+    from cxrviewer.settings import get_settings
+
+    if run.parent != get_settings().runs_dir:
+        return  # the command knows runs by their id alone
+    command = (sys.executable, "-P", "-m", "cxrviewer", "runs", "report", run.name)
+    with suppress(OSError, subprocess.SubprocessError):
+        subprocess.run(command, stdin=subprocess.DEVNULL, timeout=REPORT_SECONDS, check=False)
 
 
 if __name__ == "__main__":
