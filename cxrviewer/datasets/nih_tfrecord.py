@@ -66,7 +66,7 @@ def read(root: Path) -> Dataset:
             rows.append(Row(image, patient, patient, labels))
     missing, notes = _compare(root / LISTING, names, rows)
     return Dataset(
-        "nih-tfrecord", root, tuple(rows), LABELS, missing, LICENCE, CITATION, notes, members=members
+        "nih-tfrecord", root, tuple(rows), (*LABELS, NO_FINDING), missing, LICENCE, CITATION, notes, members=members
     )
 
 
@@ -89,7 +89,7 @@ def _records(shard: Path) -> Iterator[tuple[str, Record, dict[str, float]]]:
                 f"{shard.name}, record {count}: image, image_id and the 15 labels are not all there and in order.",
                 _AGAIN,
             ) from exc
-        yield text, record, labels_of(present)
+        yield text, record, labels_of(present) | {NO_FINDING: float(present == [NO_FINDING])}
     expected = int(shard.stem.split("-")[1])
     if count != expected:
         raise LabelFileError(f"{shard.name} holds {count} records; its name says {expected}.", _AGAIN)

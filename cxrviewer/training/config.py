@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from cxrviewer.errors import ConfigurationError, NotFoundError
 from cxrviewer.labels import PNEUMONIA, Head
+from cxrviewer.training.rules import faults
 
 Recipe = TypeVar("Recipe", bound=BaseModel)
 
@@ -39,7 +40,7 @@ class HeadChoice(_Frozen):
     """One head: what it answers, and what lies between the pooled features and its logits.
 
     labels: a vocabulary of `labels.VOCABULARIES`, or the labels themselves in output order. stack: `linear`;
-    `dense-128`: 128 units and dropout 0.1; `dense-512-128-32`: so many units, the first two layers with batch norm. output:
+    `dense-128`: 128 units and dropout 0.1; `dense-512-128-32`: so many units, the first two with batch norm. output:
     one sigmoid a label, or two classes a label under a softmax, which the finished network serves as their difference.
     """
 
@@ -181,6 +182,12 @@ class TrainingConfig(_Frozen):
     sensitivity: float = Field(default=0.9, gt=0, lt=1)
     scope_epochs: int = Field(default=12, ge=0)
 
+    @model_validator(mode="after")
+    def _goes_together(self) -> TrainingConfig:
+        if found := faults(self):
+            raise ValueError("; ".join(f"{where}: {sentence}" for where, sentence in found))
+        return self
+
     @property
     def epochs(self) -> int:
         """Epochs of all stages together."""
@@ -218,7 +225,15 @@ def read_as(kind: type[Recipe], path: Path) -> Recipe:
     try:
         return kind.model_validate_json(path.read_bytes())
     except ValidationError as exc:
-        sentences = [f"{'.'.join(str(p) for p in e['loc']) or 'file'}: {e['msg']}" for e in exc.errors()]
-        raise ConfigurationError(
-            f"The configuration is refused: {'; '.join(sentences)}.", "Correct these values."
-        ) from exc
+        raise refusal(exc) from exc
+
+
+def refusal(exc: ValidationError) -> ConfigurationError:
+    """What a file, the command line and the page say of a recipe with wrong values: a sentence for each."""
+    said = []
+    for error in exc.errors():
+        if error["type"] == "value_error":
+            said.append(str(error["ctx"]["error"]))  # our own rules name the field themselves
+        else:
+            said.append(f"{'.'.join(str(part) for part in error['loc']) or 'file'}: {error['msg']}")
+    return ConfigurationError(f"The configuration is refused: {'; '.join(said)}.", "Correct these values.")

@@ -13,6 +13,7 @@ from support.dataset_folders import FOLDERS, crc32c, delimited, example, frame, 
 from cxrviewer.datasets import read_dataset
 from cxrviewer.datasets.tfrecords import masked_crc, parse_example, records_of
 from cxrviewer.errors import CxrError, LabelFileError, TooLargeError, UnreadableError
+from cxrviewer.labels import NIH_14
 
 
 def test_the_checksum_is_crc32c() -> None:
@@ -123,3 +124,11 @@ def test_a_picture_damaged_later_is_noticed_when_it_is_read(tmp_path: Path) -> N
     shard.write_bytes(content)
     with pytest.raises(CxrError, match="wrong checksum"):
         dataset.picture(dataset.rows[3]).read_bytes()
+
+
+def test_the_fifteenth_label_is_stated_in_every_row(tmp_path: Path) -> None:
+    dataset = read_dataset("nih-tfrecord", FOLDERS["nih-tfrecord"](tmp_path).root)
+    stated = dataset.targets((*NIH_14, "No Finding"))
+    # Present where none of the fourteen is, and nowhere else.
+    assert stated[:, 14].tolist() == (stated[:, :14].sum(1) == 0).astype(float).tolist()
+    assert 0 < stated[:, 14].sum() < len(stated)
