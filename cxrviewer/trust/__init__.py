@@ -1,0 +1,1 @@
+"""How far an answer, or a map of one, can be believed. Arrays in, numbers out."""
