@@ -12,6 +12,7 @@ Every setting is a variable `CXR_...`; an empty one counts as absent. Nothing is
     CXR_SITE_PREVALENCE  share of pneumonia among the pictures read here, within 0..1  (none: as trained)
     CXR_OPERATING_POINT  what the thresholds are chosen for: model, sensitivity-0.90, sensitivity-0.95,
                          specificity-0.90, specificity-0.95 or youden  (model: the bundle's own choice)
+    CXR_PICTURE_CACHE_GB room for prepared training pictures, in 10^9 bytes     (50)
     CXR_LOG_LEVEL        debug, info, warning or error                 (info)
 """
 
@@ -76,6 +77,7 @@ class Settings(BaseSettings):
     threads: int = Field(default=0, ge=0, le=1024)
     site_prevalence: float | None = Field(default=None, gt=0.0, lt=1.0)
     operating_point: Annotated[OperatingPoint, BeforeValidator(_lower)] = "model"
+    picture_cache_gb: float = Field(default=50.0, ge=0.0)
     log_level: Annotated[LogLevel, BeforeValidator(_lower)] = "info"
 
     @property
@@ -100,6 +102,7 @@ _NEEDED = {
     "threads": "a whole number from 0 (let the libraries choose) to 1024",
     "site_prevalence": "a number above 0 and below 1",
     "operating_point": "model, sensitivity-0.90, sensitivity-0.95, specificity-0.90, specificity-0.95 or youden",
+    "picture_cache_gb": "a number of gigabytes, 0 or more",
     "log_level": "debug, info, warning or error",
 }
 

@@ -92,6 +92,13 @@ class Frame:
         out[self.within(shape)] = sized[self.covered(shape)]
         return out
 
+    def moved_inside(self, shape: Shape) -> Frame:
+        """A square that lies inside a picture of `shape`, made smaller where it must be, else only moved."""
+        side = min(self.height, self.width, *shape)
+        top = self.top + (self.height - side) // 2
+        left = self.left + (self.width - side) // 2
+        return Frame(min(max(top, 0), shape[0] - side), min(max(left, 0), shape[1] - side), side, side)
+
     def squared(self) -> Frame:
         """A square of the same middle and area."""
         side = max(round((self.height * self.width) ** 0.5), 1)

@@ -112,7 +112,11 @@ class Preparer:
         if box is None:
             return Placed(self._plain(shape), (NOT_FOUND,))
         frame = Frame.of_fractions(*box, shape)
-        return Placed(frame.squared() if self.spec.resize == "crop" else frame)
+        if self.spec.resize == "crop":
+            frame = frame.squared()
+            # A cut adds no black rim: one would tell the picture's proportions, which predict labels by themselves.
+            frame = frame.moved_inside(shape) if self.spec.lungs == "crop" else frame
+        return Placed(frame)
 
     def harmonise(self, square: Array, frame: Frame, shape: Shape) -> Array:
         """The grey values made alike, inside the picture only."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from cxrviewer.classifiers.preparing import reduce
 from cxrviewer.classifiers.serving import ServingClassifier
 from cxrviewer.datasets import Row
 from cxrviewer.datasets.splits import Part
@@ -20,7 +21,7 @@ from cxrviewer.evaluation.shortcuts import (
 )
 from cxrviewer.labels import Head
 from cxrviewer.training.material import Material
-from cxrviewer.training.pictures import load_mask, load_picture
+from cxrviewer.training.pictures import inside_lungs, read_grey
 from cxrviewer.training.scoring import score_small
 
 MIN_LUNG = 0.05
@@ -93,13 +94,17 @@ def lung_dependence(serving: ServingClassifier, material: Material) -> dict[str,
     rows = [int(i) for i in material.chosen(Part.REPORT) if material.mask(int(i)) is not None]
     if target is None or not rows:
         return {}
-    size = serving.spec.size
     pictures, lungs, labels = [], [], []
     for row in rows:
         mask = material.mask(row)
-        inside = np.zeros((size, size), np.bool_) if mask is None else load_mask(mask, size) > 127
+        if mask is None:
+            continue
+        grey, outline = read_grey(material.picture(row)), inside_lungs(read_grey(mask))
+        prepared = serving.preparer.picture(grey)
+        frame = prepared.frame.scaled(grey.shape[:2], outline.shape[:2])
+        inside = reduce(frame.cut(outline), serving.spec.size) > 0.5
         if inside.mean() >= MIN_LUNG:
-            pictures.append(load_picture(material.picture(row), size).astype(np.float32) / np.float32(255))
+            pictures.append(prepared.square)
             lungs.append(inside)
             labels.append(material.targets[row, material.labels.index(target.label)])
     if not pictures:

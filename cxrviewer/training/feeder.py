@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import queue
+import threading
+from collections.abc import Iterator
 
 import lightning
 import numpy as np
@@ -10,62 +12,108 @@ import torch
 
 from cxrviewer.datasets.splits import Part
 from cxrviewer.training.config import TrainingConfig
-from cxrviewer.training.material import Material
-from cxrviewer.training.pictures import (
-    Batch,
-    EpochBatches,
-    Pictures,
-    Progress,
-    load_all,
-    load_mask,
-    load_picture,
-    order_of,
-)
+from cxrviewer.training.pictures import Batch, EpochBatches, RawBatch, order_of
+from cxrviewer.training.preparation import spec_of
+from cxrviewer.training.readiness import Ready
 from cxrviewer.training.sampling import pools_of
 
 TUNE_BATCH = 32
+AHEAD = 4
+"""Batches that are read while a GPU works: 6 MB each at 224."""
+
+
+class Ahead:
+    """The same batches in the same order, read by a thread while the caller works; raw, in memory that a GPU can fetch.
+
+    For a GPU alone. On a CPU a second thread only takes the cores that the network computes on.
+    """
+
+    def __init__(self, batches: EpochBatches) -> None:
+        self._batches = batches
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[RawBatch]:
+        waiting: queue.Queue[RawBatch | BaseException] = queue.Queue(AHEAD)
+        done = threading.Event()
+
+        def put(item: RawBatch | BaseException) -> bool:
+            while not done.is_set():
+                try:
+                    waiting.put(item, timeout=0.1)
+                    return True
+                except queue.Full:
+                    continue
+            return False
+
+        def read() -> None:
+            try:
+                for number in range(len(self._batches)):
+                    if not put(self._batches.raw(number).pinned()):
+                        return
+            except BaseException as exc:  # noqa: BLE001 - a thread's end: the caller raises it
+                put(exc)
+
+        reader = threading.Thread(target=read, name="pictures", daemon=True)
+        reader.start()
+        try:
+            for _ in range(len(self._batches)):
+                item = waiting.get()
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+        finally:
+            done.set()
+            reader.join()
 
 
 class Feeder(lightning.LightningDataModule):
-    """Batches by epoch; the pictures are read again when their size grows.
+    """Batches by epoch, from the picture cache.
 
-    Lightning takes any iterable with a length for a data loader: the batches are made from memory, so torch's
-    DataLoader and its workers would only add start-up time. say: a line for the log; look: called now and then
-    while pictures are read, may raise to stop.
+    Lightning takes any iterable with a length for a data loader: torch's DataLoader and its workers would only add
+    start-up time, and copies between processes.
     """
 
-    def __init__(
-        self, config: TrainingConfig, material: Material, say: Callable[[str], None], look: Callable[[], None]
-    ) -> None:
+    def __init__(self, config: TrainingConfig, ready: Ready) -> None:
         super().__init__()
-        self._config, self._material, self._say = config, material, say
-        self._progress: Progress = lambda _done, _of: look()
-        self._loaded: dict[Part, Pictures] = {}
-        self._size = 0
+        self._config, self._ready = config, ready
 
-    def train_dataloader(self) -> EpochBatches:
+    def train_dataloader(self) -> EpochBatches | Ahead:
         """Called every epoch; `trainer.current_epoch` says which."""
         config, epoch = self._config, self._epoch()
-        return EpochBatches(
-            self._pictures(Part.TRAIN, config.size_at(epoch)),
-            order_of(epoch, config.seed, pools_of(config, self._material)),
+        size = config.size_at(epoch)
+        batches = EpochBatches(
+            self._ready.parts[Part.TRAIN, size],
+            order_of(epoch, config.seed, pools_of(config, self._ready.material)),
             batch_size=config.batch_size,
-            channels=1,
+            spec=spec_of(config.preparation, size),
             seed=config.seed,
             epoch=epoch,
             augmentation=config.augmentation,
         )
+        return Ahead(batches) if self._on_gpu() else batches
 
     def val_dataloader(self) -> EpochBatches:
         """The tune part as it is."""
-        pictures = self._pictures(Part.TUNE, self._config.size_at(self._epoch()))
-        order = np.arange(len(pictures.pixels))
+        size = self._config.size_at(self._epoch())
+        pictures = self._ready.parts[Part.TUNE, size]
         return EpochBatches(
-            pictures, order, batch_size=TUNE_BATCH, channels=1, seed=0, epoch=0, augmentation=None
+            pictures,
+            np.arange(len(pictures.pixels)),
+            batch_size=TUNE_BATCH,
+            spec=spec_of(self._config.preparation, size),
+            seed=0,
+            epoch=0,
+            augmentation=None,
         )
 
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Lightning moves collections, not dataclasses that are frozen."""
+    def transfer_batch_to_device(
+        self, batch: Batch | RawBatch, device: torch.device, dataloader_idx: int
+    ) -> Batch:
+        """A raw batch is changed on the device that it is for; Lightning moves no dataclass that is frozen."""
+        if isinstance(batch, RawBatch):
+            return batch.finished(device)
         return Batch(
             *(getattr(batch, name).to(device) for name in ("pictures", "masks", "has_mask", "targets"))
         )
@@ -73,27 +121,5 @@ class Feeder(lightning.LightningDataModule):
     def _epoch(self) -> int:
         return self.trainer.current_epoch if self.trainer is not None else 0
 
-    def _pictures(self, part: Part, size: int) -> Pictures:
-        if size != self._size:
-            self._loaded, self._size = {}, size
-        if part not in self._loaded:
-            count = len(self._material.chosen(part))
-            self._say(f"reading {count} pictures of the {part} part at {size} px")
-            self._loaded[part] = load_pictures(
-                self._material, part, size, self._config.mask_weight > 0, self._progress
-            )
-        return self._loaded[part]
-
-
-def load_pictures(
-    material: Material, part: Part, size: int, masks: bool = False, progress: Progress | None = None
-) -> Pictures:
-    """Read a part's pictures, and its lung masks where they are wanted, at a size."""
-    chosen = material.chosen(part)
-    mask_paths = [material.mask(int(i)) if masks else None for i in chosen]
-    return Pictures(
-        load_all([material.picture(int(i)) for i in chosen], size, load_picture, progress),
-        load_all(mask_paths, size, load_mask, progress),
-        np.array([path is not None for path in mask_paths], np.bool_).reshape(len(chosen)),
-        material.targets[chosen],
-    )
+    def _on_gpu(self) -> bool:
+        return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"

@@ -25,6 +25,7 @@ from cxrviewer.training.lightning_module import LEARNING, ClassifierTraining
 from cxrviewer.training.losses import class_weights
 from cxrviewer.training.material import Material, architecture_of, gather, steps_of
 from cxrviewer.training.memory_shortage import is_shortage, let_go, with_half_the_batch
+from cxrviewer.training.readiness import Ready, make_ready
 from cxrviewer.training.reporter import Reporter, Tell
 from cxrviewer.training.run_folder import RunFolder
 from cxrviewer.training.sampling import chances, pools_of
@@ -50,10 +51,11 @@ def fit(
     split = run.path / "split.csv"
     material = gather(config, split if resume and split.is_file() else None)
     run.write_split(material.split)
+    ready = make_ready(config, material, run.path, run.say, run.stop_if_asked, tell)
     asked = config.batch_size
     while True:
         try:
-            _fit(config, run, material, resume, _said_with(tell, config, asked), start)
+            _fit(config, run, ready, resume, _said_with(tell, config, asked), start)
             return run.checkpoint
         except (MemoryError, RuntimeError) as exc:
             if not is_shortage(exc):
@@ -66,7 +68,7 @@ def fit(
 def _fit(
     config: TrainingConfig,
     run: RunFolder,
-    material: Material,
+    ready: Ready,
     resume: bool,
     tell: Tell | None,
     start: Path | None,
@@ -76,6 +78,7 @@ def _fit(
     if last is not None and is_finished(last, config):
         return
     lightning.seed_everything(config.seed, verbose=False)
+    material = ready.material
     module = training_module(config, material)
     if start is not None and last is None:
         refuse_leak(material, start)
@@ -96,7 +99,7 @@ def _fit(
         gradient_clip_val=config.optimisation.clip or None,
         accumulate_grad_batches=config.optimisation.accumulate,
     )
-    feeder = Feeder(config, material, run.say, run.stop_if_asked)
+    feeder = Feeder(config, ready)
     with _without_known_warnings(), deterministic(config.deterministic):
         trainer.fit(module, feeder, ckpt_path=None if last is None else str(last), weights_only=True)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from cxrviewer.errors import ConfigurationError, SplitError
 from cxrviewer.labels import VOCABULARIES
 from cxrviewer.training.config import HeadChoice, Source, TrainingConfig
 from cxrviewer.training.preparation import spec_of
+
+DAMAGED = "damaged.json"
+"""In a run's folder: the pictures that could not be read (see readiness.py)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +115,7 @@ def gather(config: TrainingConfig, split: Path | None = None) -> Material:
         ]
     else:
         rows = _earlier(split, datasets)
-    return Material(
+    material = Material(
         datasets=tuple(datasets),
         labels=labels,
         targets=np.concatenate([dataset.targets(labels) for dataset in datasets]),
@@ -119,6 +123,20 @@ def gather(config: TrainingConfig, split: Path | None = None) -> Material:
         source=np.repeat(np.arange(len(datasets)), [len(dataset.rows) for dataset in datasets]),
         split=tuple(rows),
     )
+    return material if split is None else leave_out(material, split.parent)
+
+
+def leave_out(material: Material, folder: Path) -> Material:
+    """The same without the rows that a run's `damaged.json` lists: they are in no part, but stay in the split."""
+    file = folder / DAMAGED
+    if not file.is_file():
+        return material
+    lost = {(entry["dataset"], entry["image"]) for entry in json.loads(file.read_text("utf-8"))}
+    names = [dataset.name for dataset in material.datasets]
+    keep = [
+        (names[int(k)], row.image) not in lost for k, row in zip(material.source, material.rows, strict=True)
+    ]
+    return replace(material, parts=np.where(keep, material.parts, ""))
 
 
 def _parted(dataset: Dataset, source: Source, seed: int) -> tuple[SplitRow, ...]:

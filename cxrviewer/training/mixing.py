@@ -32,11 +32,13 @@ def swap_surroundings(
     if len(partners) < 2 or not len(takes):
         return pictures
     following = dict(zip(partners.tolist(), np.roll(partners, 1).tolist(), strict=True))
-    others = torch.tensor([following[int(index)] for index in takes])
-    chosen = torch.from_numpy(takes)
+    others = torch.tensor([following[int(index)] for index in takes], device=pictures.device)
+    chosen = torch.from_numpy(takes).to(pictures.device)
     own, inside, lungs = pictures[chosen], masks[chosen], _soft(masks[chosen])
     grey = (own * inside).sum((1, 2, 3), keepdim=True) / inside.sum((1, 2, 3), keepdim=True).clamp_min(1)
-    around = torch.where(torch.from_numpy(plain[takes])[:, None, None, None], grey, pictures[others])
+    around = torch.where(
+        torch.from_numpy(plain[takes]).to(grey.device)[:, None, None, None], grey, pictures[others]
+    )
     out = pictures.clone()
     out[chosen] = lungs * own + (1 - lungs) * around
     return out
@@ -66,10 +68,10 @@ def blend(
     for pattern in np.unique(stated, axis=0):
         alike = np.flatnonzero((stated == pattern).all(1))
         partner[alike] = np.roll(alike, 1)
-    other = torch.from_numpy(partner)
-    wide, narrow = torch.from_numpy(share)[:, None, None, None], torch.from_numpy(share)[:, None]
+    other, narrow = torch.from_numpy(partner), torch.from_numpy(share)[:, None]
+    there, wide = other.to(pictures.device), narrow[:, :, None, None].to(pictures.device)
     return (
-        pictures + wide * (pictures[other] - pictures),
-        masks + wide * (masks[other] - masks),
+        pictures + wide * (pictures[there] - pictures),
+        masks + wide * (masks[there] - masks),
         targets + narrow * (targets[other] - targets),
     )

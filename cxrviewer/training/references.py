@@ -52,7 +52,7 @@ def mean_chest(pictures: Iterable[Array], boxes: Iterable[Box | None], place: Bo
             )
             total += (square - square.mean()) / max(float(square.std()), 1e-3)
     low, high = total.min(), total.max()
-    return np.rint((total - low) / max(high - low, 1e-9) * 255).astype(np.uint8)
+    return np.asarray(np.rint((total - low) / max(high - low, 1e-9) * 255), np.uint8)
 
 
 def _chosen(name: str, root: Path, split: Sequence[SplitRow], count: int) -> Iterator[Array]:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from cxrviewer.classifiers.engines import MAX_BATCH
-from cxrviewer.classifiers.preparing import prepare, prepare_small
+from cxrviewer.classifiers.preparing import prepare_small
 from cxrviewer.classifiers.serving import ServingClassifier
 from cxrviewer.datasets import Member
 from cxrviewer.training.pictures import read_grey
@@ -36,12 +36,16 @@ def score_files(
 ) -> Scored:
     """Read, prepare as in serving, and score. Raises UnreadableError."""
     with ThreadPoolExecutor(2) as pool:
-        inputs = pool.map(lambda path: prepare(read_grey(path), serving.spec), paths)
+        inputs = pool.map(lambda path: _input(serving, path), paths)
         return _score(serving, inputs, len(paths), progress)
 
 
+def _input(serving: ServingClassifier, path: Path | Member) -> torch.Tensor:
+    return prepare_small(serving.preparer.picture(read_grey(path)).square, serving.spec)
+
+
 def score_small(serving: ServingClassifier, pictures: Floats) -> Scored:
-    """(N, S, S) in [0, 1], already reduced to the network's size."""
+    """(N, S, S) in [0, 1], already prepared (`Preparer.picture`)."""
     inputs = (prepare_small(picture, serving.spec) for picture in pictures)
     return _score(serving, inputs, len(pictures), None)
 

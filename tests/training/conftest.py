@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -10,9 +10,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cxrviewer.settings import get_settings
 from cxrviewer.training.config import Augmentation, Source, Stage, TrainingConfig
 
 SIDE = 40
+
+
+@pytest.fixture(autouse=True)
+def own_data_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test fills the picture cache of whoever runs the tests."""
+    monkeypatch.setenv("CXR_DATA_DIR", str(tmp_path_factory.getbasetemp() / "data"))
+    get_settings.cache_clear()
+    yield
+    get_settings.cache_clear()
 
 
 def picture(rng: np.random.Generator, ill: bool) -> np.ndarray:

@@ -36,7 +36,7 @@ def batches(
     pictures: Pictures, order: list[int], augmentation: Augmentation | None, size: int = 4
 ) -> list[Batch]:
     return list(EpochBatches(
-        pictures, np.array(order), batch_size=size, channels=1, seed=1, epoch=0, augmentation=augmentation,
+        pictures, np.array(order), batch_size=size, spec=InputSpec(32), seed=1, epoch=0, augmentation=augmentation,
     ))  # fmt: skip
 
 
