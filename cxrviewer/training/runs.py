@@ -88,11 +88,8 @@ def _record_end(path: Path, before: RunStatus) -> None:
         if now.state in ("running", "lost") and now.process == before.process:
             run = RunFolder(path)
             run.say("cancelled: its process was ended")
-            run.status(
-                "cancelled",
-                now.progress,
-                "Its process was ended. Resume it from its last whole epoch when you like.",
-            )
+            words = "Its process was ended. Resume it from its last whole epoch when you like."
+            run.status("cancelled", now.progress, words, before.process)
 
 
 def resume(path: Path, launcher: Launcher = LOCAL) -> RunStatus:
