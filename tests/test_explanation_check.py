@@ -6,17 +6,13 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
-from support.small_models import save_small
+from support.made_runs import made_run, write_nih
 from typer.testing import CliRunner
 
 from cxrviewer.cli import app
 from cxrviewer.reporting.run_report import read_report
 from cxrviewer.settings import get_settings
-from cxrviewer.training.config import Source, Stage, TrainingConfig
-from cxrviewer.training.material import gather
 from cxrviewer.training.run_folder import RunFolder
 
 
@@ -29,40 +25,8 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     get_settings.cache_clear()
 
 
-def write_nih(root: Path, boxes: bool = True) -> Path:
-    """Twelve pictures of as many people; four are marked, one of them with two boxes of a label."""
-    (root / "images").mkdir(parents=True)
-    rows = ["filename,Finding Labels,Patient ID,Patient Age,Patient Gender,View Position"]
-    for number in range(12):
-        pixels = np.random.default_rng(number).integers(0, 255, (64, 64), np.uint8)
-        Image.fromarray(pixels).save(root / "images" / f"{number}.png")
-        rows.append(f"{number}.png,{'Mass' if number % 2 else 'No Finding'},{number},50,M,PA")
-    (root / "labels.csv").write_text("\n".join(rows) + "\n")
-    if boxes:
-        marked = [(1, 0.1), (3, 0.3), (5, 0.5), (7, 0.1), (7, 0.6)]
-        lines = [f"{number}.png,Mass,{left},0.2,0.3,0.3" for number, left in marked]
-        header = "filename,Finding Label,x_frac,y_frac,w_frac,h_frac\n"
-        (root / "boxes.csv").write_text(header + "\n".join(lines) + "\n")
-    return root
-
-
-def make_run(data_dir: Path, root: Path) -> Path:
-    config = TrainingConfig(
-        id="small-1",
-        sources=(Source(name="nih", root=str(root), report=0.2),),
-        backbone="tiny",
-        stages=(Stage(size=64),),
-    )
-    run = RunFolder(data_dir / "runs" / "small-1")
-    run.write_config(config)
-    run.write_split(gather(config).split)
-    save_small(run.path / "bundle", "small-1")
-    run.status("finished", 1.0)
-    return run.path
-
-
 def test_maps_are_judged_and_the_report_says_how(data_dir: Path, tmp_path: Path) -> None:
-    run = make_run(data_dir, write_nih(tmp_path / "nih"))
+    run = made_run(data_dir, write_nih(tmp_path / "nih"))
     result = CliRunner().invoke(app, ["runs", "explain-check", "small-1", "--sample", "2"])
     assert result.exit_code == 0, result.output
     found = json.loads((run / "explanations.json").read_text())
@@ -85,7 +49,7 @@ def test_maps_are_judged_and_the_report_says_how(data_dir: Path, tmp_path: Path)
 
 
 def test_without_marked_areas_it_says_so(data_dir: Path, tmp_path: Path) -> None:
-    make_run(data_dir, write_nih(tmp_path / "nih", boxes=False))
+    made_run(data_dir, write_nih(tmp_path / "nih", boxes=False))
     result = CliRunner().invoke(app, ["runs", "explain-check", "small-1"])
     assert result.exit_code == 1
     assert "area that a reader marked" in result.stderr

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,7 @@ def cases_of(material: Material, targets: Sequence[Target]) -> Iterator[Case]:
         row = material.rows[int(index)]
         name = material.datasets[int(material.source[index])].name
         for target in targets:
-            areas = list(_areas(row, target, lambda number=int(index): _shape(material, number)))
+            areas = list(_areas(row, target, partial(_shape, material, int(index))))
             if areas:
                 yield Case(int(index), name, row.patient, target, np.logical_or.reduce(areas))
 

@@ -106,8 +106,13 @@ def print_comparison(found: Comparison) -> None:
     for words in found.notes:
         say(words)
     for part in found.parts:
+        means = ", ".join(
+            f"{name} {mean:.3f}"
+            for name, mean in ((found.new_model, part.new), (found.serving_model, part.serving))
+            if mean is not None
+        )
         say(
-            f"{part.dataset}, {part.n_images} pictures of {part.n_patients} people: AUROC {found.new} / {found.serving}"
+            f"{part.dataset}, {part.n_images} pictures of {part.n_patients} people. Mean AUROC: {means or 'none'}"
         )
         for row in part.labels:
             ends = row.difference_ci95
@@ -119,9 +124,10 @@ def undo() -> None:
     """Let the model serve again that served before the last `use` or `promote`."""
     with answering(False):
         from cxrviewer.classifiers.registry import serving_id, undo
+        from cxrviewer.settings import get_settings
 
         undo()
-        say(f"{serving_id() or 'No model'} serves from now on.")
+        say(f"{serving_id(get_settings()) or 'No model'} serves from now on.")
 
 
 def finished(run: str) -> Path:

@@ -7,12 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from support.small_models import save_small, small_card
 
 from cxrviewer.classifiers.card import TrainingData
-from cxrviewer.evaluation.measuring import Task
+from cxrviewer.datasets.splits import Part
+from cxrviewer.evaluation.measuring import Task, measure
 from cxrviewer.evaluation.subgroups import subgroups
+from cxrviewer.training.config import Source, Stage, TrainingConfig
+from cxrviewer.training.material import gather
 from cxrviewer.training.measuring import plain_json, rounded
+from cxrviewer.training.predictions import Predictions, write_predictions
+from cxrviewer.training.run_folder import RunFolder
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>&amp;$x^2$</para><b>"
 """What a file might call something: markup for a page, for ReportLab, for a formula."""
@@ -25,8 +31,6 @@ def measured(names: tuple[str, ...], rows: int = 120, seed: int = 0) -> dict[str
     chances = np.clip(labels * 0.3 + rng.random((rows, len(names))) * 0.7, 0, 1)
     tasks = [Task(name, 0.5) for name in names]
     people = [f"p{n}" for n in range(rows)]
-    from cxrviewer.evaluation.measuring import measure
-
     sexes = [("F", "F", "M", "M")[n % 4] for n in range(rows)]
     groups = subgroups(labels, chances, tasks, people, {"sex": sexes})
     part = measure(labels, chances, tasks, people)
@@ -67,3 +71,42 @@ def save_run(folder: Path, name: str = "Mass", model_id: str = "small-1", **chan
     (folder / "bundle" / model_id / "card.json").write_text(written, encoding="utf-8")
     (folder / "metrics.csv").write_text("epoch,size,loss,tune_auroc,seconds\n0,64,0.7,,1\n1,64,0.5,0.8,2\n")
     return folder
+
+
+def write_nih(root: Path, boxes: bool = True) -> Path:
+    """Twelve pictures of as many people; four are marked, one of them with two boxes of a label."""
+    (root / "images").mkdir(parents=True)
+    rows = ["filename,Finding Labels,Patient ID,Patient Age,Patient Gender,View Position"]
+    for number in range(12):
+        pixels = np.random.default_rng(number).integers(0, 255, (64, 64), np.uint8)
+        Image.fromarray(pixels).save(root / "images" / f"{number}.png")
+        rows.append(f"{number}.png,{'Mass' if number % 2 else 'No Finding'},{number},50,M,PA")
+    (root / "labels.csv").write_text("\n".join(rows) + "\n")
+    if boxes:
+        marked = [(1, 0.1), (3, 0.3), (5, 0.5), (7, 0.1), (7, 0.6)]
+        lines = [f"{number}.png,Mass,{left},0.2,0.3,0.3" for number, left in marked]
+        header = "filename,Finding Label,x_frac,y_frac,w_frac,h_frac\n"
+        (root / "boxes.csv").write_text(header + "\n".join(lines) + "\n")
+    return root
+
+
+def made_run(data_dir: Path, root: Path) -> Path:
+    """A finished, untrained run on such a folder: bundle, split, and made-up predictions."""
+    config = TrainingConfig(
+        id="small-1",
+        sources=(Source(name="nih", root=str(root), report=0.2),),
+        backbone="tiny",
+        stages=(Stage(size=64),),
+    )
+    run = RunFolder(data_dir / "runs" / "small-1")
+    run.write_config(config)
+    run.write_split(gather(config).split)
+    save_small(run.path / "bundle", "small-1")
+    rows = tuple(row for row in gather(config).split if row.part is Part.REPORT)
+    rng = np.random.default_rng(0)
+    chances = rng.random((len(rows), 1))
+    labels = np.array([[float(int(Path(row.image).stem) % 2)] for row in rows])
+    found = Predictions(rows, ("Mass",), np.log(chances / (1 - chances)), chances, labels)
+    write_predictions(found, run.path / "predictions.csv")
+    run.status("finished", 1.0)
+    return run.path
