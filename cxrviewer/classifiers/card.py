@@ -63,7 +63,11 @@ class ArchitectureCard(_Part):
             head: name for head, name in architecture.stacks.items() if head in heads and name != "linear"
         }
         return cls(
-            backbone=architecture.backbone, heads=heads, stacks=stacks, options=dict(architecture.options)
+            backbone=architecture.backbone,
+            heads=heads,
+            dropout=0.0,
+            stacks=stacks,
+            options=dict(architecture.options),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from pickle import UnpicklingError
@@ -101,7 +102,7 @@ def _for_places(published_places: torch.Tensor, own: torch.Tensor) -> torch.Tens
 
     if published_places.shape == own.shape:
         return published_places
-    side = round((own.shape[1] - 1) ** 0.5)
+    side = math.isqrt(own.shape[1] - 1)
     return torch.cat([published_places[:, :1], stretched(published_places[:, 1:], side)], 1)
 
 

@@ -84,7 +84,8 @@ XRV_OUTPUTS = (
 )  # fmt: skip
 """The 18 outputs, in order; a network that was not taught one has no name there."""
 
-_ = None
+_: None = None
+"""No threshold stated."""
 _XRV_DENSENETS: tuple[tuple[str, str, str, tuple[float | None, ...]], ...] = (
     ("all", "nih-pc-chex-mimic_ch-google-openi-kaggle", "NIH, PadChest, CheXpert, MIMIC-CXR, Google, OpenI and RSNA", (
         0.07422872, 0.038290843, 0.09814756, 0.0098118475, 0.023601074, 0.0022490358, 0.010060724, 0.103246614,

@@ -25,7 +25,7 @@ from cxrviewer.errors import ConfigurationError
 
 @dataclass(frozen=True, eq=False)
 class Output:
-    """logits: (N, K) float32; features: (N, F, h, w) float32, the last ReLU's output.
+    """logits: (N, K) float32; features: (N, F, h, w) float32, the last maps before pooling.
 
     frame: the box of the radiograph that the network saw; None for the whole of it.
     """
@@ -79,8 +79,13 @@ class ServingClassifier:
         """(N, C, S, S) -> (N, K) float32; any N, batched inside."""
         return self._engine.logits(inputs)
 
+    @property
+    def linear(self) -> bool:
+        """True where a logit is a weighted sum of the feature maps' means."""
+        return self._network.linear
+
     def head_weights(self) -> NDArray[np.float32]:
-        """(K, F) float32: what each target multiplies the pooled features by."""
+        """(K, F) float32: what each target multiplies the pooled features by. Only where `linear`."""
         return np.asarray(self._network.head_weights().cpu().numpy())
 
     @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn
 
 from cxrviewer.errors import ConfigurationError
@@ -19,7 +21,7 @@ def resnetv2_152(channels: int) -> nn.Sequential:
             "timm is not installed, and ResNetV2-152 is one of its networks.",
             "Install it with pip install timm, or take resnet152.",
         ) from exc
-    network = timm.create_model(
+    network: Any = timm.create_model(
         "resnetv2_152", pretrained=False, num_classes=0, global_pool="", in_chans=channels
     )
     features = nn.Sequential()

@@ -7,6 +7,8 @@ class token still takes part in every block.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
 from torch.nn.functional import interpolate, pad, scaled_dot_product_attention
@@ -38,8 +40,9 @@ class Patches(nn.Module):
         """The tokens before the first block."""
         maps = self.conv_proj(pictures)
         places = self.pos_embedding[:, 1:]
-        if maps.shape[-1] != self.side:
-            places = stretched(places, int(maps.shape[-1]))
+        side = int(maps.shape[-1])
+        if side != self.side:
+            places = stretched(places, side)
         tokens = maps.flatten(2).permute(0, 2, 1)
         # The class token is the first row of what is added, so that it need not be repeated for every picture.
         first = self.class_token + self.pos_embedding[:, :1]
@@ -49,7 +52,7 @@ class Patches(nn.Module):
 
 def stretched(places: torch.Tensor, side: int) -> torch.Tensor:
     """Positions (1, h * h, WIDTH) of a square grid -> (1, side * side, WIDTH)."""
-    old = round(places.shape[1] ** 0.5)
+    old = math.isqrt(int(places.shape[1]))
     grid = places.transpose(1, 2).reshape(1, -1, old, old)
     return interpolate(grid, (side, side), mode="bicubic", align_corners=False).flatten(2).transpose(1, 2)
 
@@ -68,7 +71,7 @@ class Attention(nn.Module):
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Softmax attention of HEADS heads."""
-        length = tokens.shape[1]
+        length = int(tokens.shape[1])
         split = self.in_proj(tokens).reshape(-1, length, 3, HEADS, WIDTH // HEADS).permute(2, 0, 3, 1, 4)
         queries, keys, values = split.unbind(0)
         seen = scaled_dot_product_attention(queries, keys, values)
@@ -103,7 +106,7 @@ class Grid(nn.Module):
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Without the class token."""
-        side = round((tokens.shape[1] - 1) ** 0.5)
+        side = math.isqrt(int(tokens.shape[1]) - 1)
         return tokens[:, 1:].permute(0, 2, 1).reshape(-1, WIDTH, side, side)
 
 

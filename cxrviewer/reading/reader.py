@@ -220,7 +220,7 @@ class Reader:
 
         They cost nothing beyond the forward pass of a prediction, which is kept for the last pictures.
         """
-        from cxrviewer.explainers.grad_cam import grad_cam_all
+        from cxrviewer.explainers.grad_cam import maps_of_all
 
         model, place = self.model, (radiograph.digest, radiograph.frame)
         with self._lock:
@@ -231,8 +231,7 @@ class Reader:
         if output is None:
             return {}
         grids = [
-            _over_all(grid, output.frame, radiograph.shape)
-            for grid in grad_cam_all(output, model.serving.head_weights())
+            _over_all(grid, output.frame, radiograph.shape) for grid in maps_of_all(model.serving, output)
         ]
         return dict(zip(model.serving.targets, grids, strict=True))
 

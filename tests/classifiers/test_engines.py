@@ -15,11 +15,11 @@ import numpy as np
 import openvino
 import pytest
 import torch
-from support.small_models import small_network
+from support.small_models import every_backbone, small_network
 from torch import nn
+from torch.nn import functional
 
 from cxrviewer.classifiers import openvino_graph
-from cxrviewer.classifiers.backbones import BACKBONES
 from cxrviewer.classifiers.classifier import Architecture, Classifier
 from cxrviewer.classifiers.engines import OpenVinoEngine, TorchEngine, choose_engine
 from cxrviewer.classifiers.openvino_graph import openvino_model
@@ -40,15 +40,15 @@ def close(found: np.ndarray, wanted: np.ndarray) -> None:
     assert np.abs(found - wanted).max() <= 1e-4 * max(1, float(np.abs(wanted).max()))
 
 
-@pytest.mark.parametrize(("name", "channels"), [(name, 1) for name in sorted(BACKBONES)] + [("resnet18", 3)])
-def test_openvino_answers_as_torch_does(name: str, channels: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", every_backbone)
+def test_openvino_answers_as_torch_does(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """And by the tables: OpenVINO's own converter would take 10 times as long, and torch.jit."""
 
     def slow(*_: object, **__: object) -> None:
         raise AssertionError("OpenVINO's own converter was called")
 
     monkeypatch.setattr(openvino, "convert_model", slow)
-    network = small_network(name, channels=channels)
+    network = small_network(name, channels=3 if name == "resnet18" else 1)
     given = pictures(2, network)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -94,7 +94,7 @@ class Odd(nn.Module):
     "layer",
     [
         nn.Softplus(),
-        nn.Conv2d(4, 4, 3, groups=2),
+        nn.AdaptiveAvgPool2d(2),
         nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"),
         nn.Conv2d(4, 4, 3, padding="same"),
         nn.MaxPool2d(3, ceil_mode=True),
@@ -121,6 +121,12 @@ def test_what_the_tables_lack_is_left_to_openvino(layer: nn.Module) -> None:
     [
         nn.Conv2d(4, 6, (3, 5), (2, 1), (0, 2), dilation=(2, 1)),
         nn.Conv2d(4, 6, 1, bias=False),
+        nn.Conv2d(4, 6, (3, 5), (2, 1), (0, 2), dilation=(2, 1), groups=2),
+        nn.LayerNorm(11, eps=0.1),
+        nn.LayerNorm((9, 11), elementwise_affine=False),
+        nn.Sequential(nn.GELU(), nn.GELU("tanh"), nn.SiLU(), nn.Sigmoid()),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(2),
         nn.MaxPool2d((2, 3), (1, 2), (1, 1)),
         nn.AvgPool2d((2, 4), (2, 1)),
         nn.Sequential(nn.BatchNorm2d(4, eps=0.1), nn.Identity(), nn.Dropout(0.5)),
@@ -131,6 +137,41 @@ def test_every_parameter_of_a_layer_is_carried_over(layer: nn.Module) -> None:
     torch.manual_seed(2)
     network = Odd(layer).eval().requires_grad_(False)
     given = torch.randn(2, 4, 9, 11)
+    compiled = openvino.Core().compile_model(
+        openvino_graph._translate(network, (4, 9, 11)), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    )
+    found = compiled([given.numpy()])[0]
+    assert found.shape == network(given).shape
+    assert np.allclose(found, network(given).numpy(), atol=1e-5)
+
+
+WEIGHT = torch.linspace(-1, 1, 11)
+FUNCTIONS = {
+    "pad": lambda given: functional.pad(given, (1, 2, 3, 0)),
+    "average": lambda given: functional.avg_pool2d(given, 3, 2, 1),
+    "largest": lambda given: functional.max_pool2d(given, (3, 2), (1, 2), (1, 0)),
+    "layer norm": lambda given: functional.layer_norm(given, (11,), WEIGHT, WEIGHT, 0.1),
+    "batch norm": lambda given: functional.batch_norm(
+        given, WEIGHT[:4], WEIGHT[6:10], WEIGHT[4:8], WEIGHT[2:6], eps=0.1
+    ),
+    "slices": lambda given: given[:, 1:3, 2:-1, ::2],
+    "sums": lambda given: 2 * given + WEIGHT * (given - WEIGHT) + 1,
+    "split": lambda given: torch.cat(
+        given.permute(0, 3, 2, 1).reshape(-1, 11, 3, 12).flatten(2).unbind(1), 1
+    ),
+    "relu": lambda given: functional.relu(torch.permute(given, (0, 2, 3, 1))),
+    "attention": lambda given: functional.scaled_dot_product_attention(given, given + 1, 2 * given),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_are_carried_over(name: str) -> None:
+    class Network(nn.Module):
+        def forward(self, given: torch.Tensor) -> torch.Tensor:
+            return FUNCTIONS[name](given)
+
+    torch.manual_seed(2)
+    given, network = torch.randn(2, 4, 9, 11), Network().eval()
     compiled = openvino.Core().compile_model(
         openvino_graph._translate(network, (4, 9, 11)), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
     )

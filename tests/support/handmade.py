@@ -41,7 +41,7 @@ class Handmade(Classifier):
     def __init__(self, backbone: nn.Module, size: int) -> None:
         nn.Module.__init__(self)
         self.architecture = Architecture("tiny", ((Head.FINDINGS, LABELS),), InputSpec(size))
-        self.backbone = backbone
+        self.backbone, self.neck = backbone, None
         self.dropout = nn.Dropout(0.0)
         head = nn.Linear(1, 2)
         with torch.no_grad():

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from numpy.typing import NDArray
 
+from cxrviewer.classifiers.backbones import BACKBONES
 from cxrviewer.classifiers.bundle import open_bundle, pack, save_bundle
 from cxrviewer.classifiers.card import ArchitectureCard, Card, InputCard, TargetCard
 from cxrviewer.classifiers.classifier import Architecture, Classifier
@@ -19,15 +21,28 @@ from cxrviewer.studies.phantoms import make_phantom
 from cxrviewer.studies.radiograph import Metadata, Radiograph, View
 
 SIZE = 64
+HEAVY = ("efficientnet-b4", "resnet152", "resnetv2-152", "vit-b16")
+"""Backbones that take seconds to build."""
+every_backbone = [pytest.param(name, marks=[pytest.mark.slow] * (name in HEAVY)) for name in BACKBONES]
 
 
-def small_network(backbone: str = "tiny", seed: int = 0, size: int = SIZE, channels: int = 1) -> Classifier:
-    """A network in evaluation mode whose batch norms have statistics that matter."""
+def small_size(backbone: str) -> int:
+    """A small picture that the backbone takes and that leaves it more than one place to look at."""
+    return 128 if backbone == "inception-v3" else SIZE
+
+
+def small_network(
+    backbone: str = "tiny", seed: int = 0, size: int = 0, channels: int = 1, **changes: Any
+) -> Classifier:
+    """A network in evaluation mode whose batch norms have statistics that matter. `changes`: of its architecture."""
+    if backbone == "resnetv2-152":
+        pytest.importorskip("timm")
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
-    network = Classifier(Architecture(backbone, input=InputSpec(size, channels))).eval()
+    spec = InputSpec(size or small_size(backbone), channels)
+    network = Classifier(Architecture(backbone, **({"input": spec} | changes))).eval()
     for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
+        if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
             assert module.running_mean is not None and module.running_var is not None
             module.running_mean.normal_(0, 0.1, generator=generator)
             module.running_var.uniform_(0.6, 1.6, generator=generator)
@@ -45,7 +60,7 @@ def small_card(model_id: str = "small-1", architecture: Architecture | None = No
     values: dict[str, Any] = {
         "id": model_id,
         "created": "2026-01-01T00:00:00+00:00",
-        "architecture": ArchitectureCard(backbone=made.backbone, heads=dict(made.heads)),
+        "architecture": ArchitectureCard.of(made),
         "input": InputCard(
             size=made.input.size,
             channels=made.input.channels,
