@@ -18,6 +18,7 @@ pages = [
     st.Page("pages/reading/viewer.py", title="Viewer", url_path="viewer"),
     st.Page("pages/models/registry.py", title="Models", url_path="models"),
     st.Page("pages/training/datasets.py", title="Data sets", url_path="datasets"),
+    st.Page("pages/training/launch.py", title="Train", url_path="launch"),
     st.Page("pages/training/runs.py", title="Training runs", url_path="runs"),
 ]
 

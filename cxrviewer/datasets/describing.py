@@ -144,23 +144,25 @@ def _pictures_each(rows: Sequence[Row]) -> Counts:
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """A split in numbers. images, patients: by part, in the order of `Part`. positive: (3, K) pictures."""
+    """A split in numbers. images, patients: by part, in the order of `Part`. positive, negative: (3, K) pictures."""
 
     labels: tuple[str, ...]
     images: tuple[int, ...]
     patients: tuple[int, ...]
     positive: Counts
+    negative: Counts
 
 
 def describe_parts(dataset: Dataset, split: Sequence[SplitRow]) -> Parts:
     """Count what each part of a split holds; `split` is in the order of the rows, as it always comes."""
     kinds, kind = _kinds(dataset.rows, dataset.labels)
     part_of = np.array([row.part.value for row in split], np.str_)
-    images, patients, positive = [], [], []
+    images, patients, positive, negative = [], [], [], []
     for part in Part:
         chosen = np.flatnonzero(part_of == part.value)
         times = np.bincount(kind[chosen], minlength=len(kinds)).astype(np.int64)
         images.append(len(chosen))
         patients.append(len({dataset.rows[index].patient for index in chosen}))
         positive.append(times @ (kinds == 1).astype(np.int64))
-    return Parts(dataset.labels, tuple(images), tuple(patients), np.stack(positive))
+        negative.append(times @ (kinds == 0).astype(np.int64))
+    return Parts(dataset.labels, tuple(images), tuple(patients), np.stack(positive), np.stack(negative))

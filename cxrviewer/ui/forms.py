@@ -109,7 +109,7 @@ def ask(
             format_func=say, on_change=partial(form.keep, path), placeholder="all that fit", **common,
         )  # fmt: skip
     elif get_origin(kind) is tuple:
-        text = ", ".join(value or ())
+        text = ", ".join(map(str, value or ()))
         place.text_input(
             label, key=form.bind(path, text), on_change=partial(form.keep, path, _names), **common
         )  # fmt: skip

@@ -17,8 +17,8 @@ class RoomState:
     """One session's choices in the training room.
 
     dataset: a remembered name. adding: whether its form is open. section: of the data set's page. seed: of the sample
-    pictures. stopped: jobs that this session has stopped. compared: whether duplicates were asked for, by data set.
-    run: the chosen run; beside: runs on one chart with it. recipe: the launch page's form.
+    pictures. stopped: readings that this session has stopped. run: the chosen run; beside: runs on one chart with it.
+    source, recipe: the forms of a data set and of the launch page.
     """
 
     dataset: str | None = None
@@ -26,12 +26,11 @@ class RoomState:
     section: str = "Overview"
     seed: int = 0
     stopped: set[object] = field(default_factory=set)
-    asked: set[object] = field(default_factory=set)
     run: str | None = None
     beside: tuple[str, ...] = ()
     owner: str = field(default_factory=lambda: secrets.token_hex(8))
     source: Form = field(default_factory=lambda: Form("source"))
-    recipe: Form | None = None
+    recipe: Form = field(default_factory=lambda: Form("recipe"))
 
 
 def room_state() -> RoomState:

@@ -57,3 +57,4 @@ def test_parts_of_a_split() -> None:
     assert found.images == (3, 0, 1)
     assert found.patients == (2, 0, 1)
     assert found.positive.tolist() == [[3, 2, 0], [0, 0, 0], [0, 0, 0]]
+    assert found.negative.tolist() == [[0, 1, 0], [0, 0, 0], [1, 0, 0]]
