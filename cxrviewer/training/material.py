@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrviewer.classifiers.architecture import Architecture
-from cxrviewer.classifiers.backbones import backbone
 from cxrviewer.datasets import Dataset, Member, Row, read_dataset
 from cxrviewer.datasets.grouping import join_identical
 from cxrviewer.datasets.splits import Fractions, Part, SplitRow, read_split
@@ -61,11 +60,7 @@ class Material:
 
 
 def architecture_of(config: TrainingConfig) -> Architecture:
-    """The network that a configuration asks for.
-
-    Raises ConfigurationError where its backbone has no such option, or does not take the pictures of a stage.
-    """
-    _check_sizes(config)
+    """The network that a configuration asks for, as it is trained; a bundle holds it `folded`."""
     return Architecture(
         config.backbone,
         tuple((head.name, _labels_of(head)) for head in config.heads),
@@ -75,17 +70,6 @@ def architecture_of(config: TrainingConfig) -> Architecture:
         options=config.backbone_options,
         two_way=frozenset(head.name for head in config.heads if head.output == "softmax"),
     )
-
-
-def _check_sizes(config: TrainingConfig) -> None:
-    entry = backbone(config.backbone, config.backbone_options)
-    for size in (*(stage.size for stage in config.stages), config.size):
-        entry.check_size(size)
-        if entry.one_size and size != config.size:
-            raise ConfigurationError(
-                f"{entry.title} is built for one picture size, and the recipe names {size} and {config.size} pixels.",
-                "Choose one size for all stages and for serving.",
-            )
 
 
 def _labels_of(head: HeadChoice) -> tuple[str, ...]:
