@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from cxrviewer.reporting.part_report import part_section
+from cxrviewer.settings import get_settings
 from cxrviewer.ui import shell, words
-from cxrviewer.ui.charts import show_figure
+from cxrviewer.ui.candidates import finished_runs
+from cxrviewer.ui.promotion import show_choice, show_runs, show_undo
+from cxrviewer.ui.report_blocks import show_section
 from cxrviewer.ui.rows import Cell, Column, Row, show_rows
 
 if TYPE_CHECKING:
@@ -23,17 +27,6 @@ _COLUMNS = (
     Column("110px", "Comes"),
     Column("minmax(160px, 1.6fr)", "State"),
 )
-_NUMBERS = {
-    "auroc": "AUROC", "auroc_ci95": "95 % interval", "average_precision": "Av. precision", "sensitivity": "Sensitivity",
-    "specificity": "Specificity", "threshold": "Threshold", "ece": "ECE", "brier": "Brier", "n_positive": "Positive",
-    "n_negative": "Negative",
-}  # fmt: skip
-
-
-_SCALARS = {
-    "mean_auroc": "mean AUROC", "mean_auroc_all": "mean AUROC of all labels", "ece": "ECE", "brier": "Brier",
-    "n_images": "images", "n_patients": "patients",
-}  # fmt: skip
 
 
 def show_models(models: Sequence[ModelInfo]) -> None:
@@ -47,11 +40,17 @@ def show_models(models: Sequence[ModelInfo]) -> None:
     if clicked and clicked != chosen:
         st.session_state["model"] = clicked
         st.rerun()
+    runs = finished_runs(get_settings().runs_dir, models)
+    show_undo(models)
+    show_runs(runs, models)
     model = next((model for model in models if model.id == chosen), models[0])
     if model.card is None:
         shell.note(f"{model.id} cannot be used.", model.problem, kind="error")
-    else:
-        _show(model.card)
+        return
+    card = model.card
+    shell.title((card.id, f"weights {card.weights_sha256[:16]}", f"made {card.created[:10]}", card.licence))
+    show_choice(model, runs, models)
+    _show(card)
 
 
 def _row(model: ModelInfo, chosen: str) -> Row:
@@ -73,7 +72,6 @@ def _row(model: ModelInfo, chosen: str) -> Row:
 
 
 def _show(card: Card) -> None:
-    shell.title((card.id, f"weights {card.weights_sha256[:16]}", f"made {card.created[:10]}", card.licence))
     use, data = st.columns([2, 3], gap="medium")
     with use:
         shell.heading("Intended use and limits")
@@ -97,42 +95,42 @@ def _show(card: Card) -> None:
         )
     _measured(card)
     _points(card)
+    _reports(card)
     with st.expander("The whole card"):
         st.code(card.model_dump_json(indent=1), language=None, height=400)
 
 
 def _measured(card: Card) -> None:
-    """One table for every part of a data set that the card has numbers of."""
-    for name, part in _parts("", card.metrics):
-        where = f"the report part of {name.removeprefix('report ')}" if name.startswith("report ") else name
-        shell.heading(f"Measured on {where}" if where else "Measured")
-        scalars = [
-            f"{_SCALARS.get(key, key.replace('_', ' '))} {value:.3g}"
-            for key, value in part.items()
-            if isinstance(value, int | float)
-        ]
-        if scalars:
-            shell.quiet(" · ".join(scalars))
-        labels = {label: found for label, found in part["labels"].items() if isinstance(found, Mapping)}
-        shown = [key for key in _NUMBERS if any(found.get(key) is not None for found in labels.values())]
-        _table(
-            {"Label": [words.name_label(label) for label in labels]}
-            | {_NUMBERS[key]: [_number(found.get(key)) for found in labels.values()] for key in shown}
-        )
-        _figure(name, part)
+    """What was measured on each data set's report part: as the report has it."""
+    for number, (name, part) in enumerate(_parts("", card.metrics)):
+        show_section(part_section(name.removeprefix("report ") or card.id, part), key=f"{card.id}-{number}")
 
 
-def _figure(name: str, part: Mapping[str, Any]) -> None:
-    """One kind of curve at a time: a tab would draw them all."""
-    if not part.get("curves"):
-        return
-    from cxrviewer.reporting.figures import FIGURES, curves_of_card
+def _reports(card: Card) -> None:
+    """The report to take away, drawn when it is asked for."""
+    left, right, _ = st.columns([1, 1, 5])
+    left.download_button(
+        "Report (HTML)", lambda: _page(card), f"{card.id}.html", "text/html", key="report-html", on_click="ignore",
+        width="stretch",
+    )  # fmt: skip
+    right.download_button(
+        "Report (PDF)", lambda: _paper(card), f"{card.id}.pdf", "application/pdf", key="report-pdf",
+        on_click="ignore", width="stretch",
+    )  # fmt: skip
 
-    kind = st.segmented_control(
-        "Curves", list(FIGURES), default="ROC", key=f"curves-{name}", label_visibility="collapsed"
-    )
-    if kind is not None:
-        show_figure(FIGURES[kind](curves_of_card(part), kind), key=f"figure-{name}")
+
+def _page(card: Card) -> bytes:
+    from cxrviewer.reporting.html_report import html_of
+    from cxrviewer.reporting.run_report import report_of
+
+    return html_of(report_of(card)).encode()
+
+
+def _paper(card: Card) -> bytes:
+    from cxrviewer.reporting.pdf_report import pdf_of
+    from cxrviewer.reporting.run_report import report_of
+
+    return pdf_of(report_of(card))
 
 
 def _points(card: Card) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,10 @@ from cxrviewer.ui import pictures
 from cxrviewer.ui.room_jobs import RoomJobs
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cxrviewer.classifiers.registry import ModelInfo
+    from cxrviewer.training.comparing import Comparison
 
 WAIT = 0.3
 """Seconds that a page waits for a quick answer before it draws a placeholder."""
@@ -34,6 +37,7 @@ _KEPT_MAPS = 16
 """Pictures whose small Grad-CAMs are kept: 10 KB each."""
 
 Maps = Mapping[Target, NDArray[np.float32]]
+Progress = Callable[[float], None]
 
 
 @st.cache_resource(show_spinner=False)
@@ -130,6 +134,30 @@ def room_jobs() -> RoomJobs:
 
 
 @st.cache_resource(show_spinner=False)
+def _comparisons() -> Jobs[Comparison]:
+    return Jobs(kept=16)
+
+
+def comparison(run: Path, serving: str) -> Job[Comparison]:
+    """A run's model beside the serving one, worked out once for these two. serving: hash of its weights."""
+
+    def work(progress: Progress, _cancelled: object) -> Comparison:
+        from cxrviewer.training.comparing import compare_with_serving
+
+        return compare_with_serving(run, progress, get_settings())
+
+    job = _comparisons().submit((run.name, serving), work)
+    job.wait(WAIT)
+    return job
+
+
+def forget_model() -> None:
+    """Another model serves from now on: whatever the old one answered is asked for anew."""
+    for cached in (reader, explanations, _predictions, _grad_cams, warm):
+        cached.clear()
+
+
+@st.cache_resource(show_spinner=False)
 def warm() -> threading.Thread:
     """Begin to load the model and the decoding child in the background; once a server."""
     thread = threading.Thread(target=_warm, name="warm", daemon=True)
@@ -169,6 +197,12 @@ def model_line(model_id: str, weights_sha256: str) -> ModelLine:
                         model_id, weights_sha256, str(card["intended_use"]), tuple(map(str, card["limits"]))
                     )
     return ModelLine(model_id, weights_sha256, "", ("This model is no longer installed.",))
+
+
+def forget_model() -> None:
+    """Another model serves from now on: what is opened next is answered by it."""
+    for cache in (reader, explanations, _predictions, _grad_cams):
+        cache.clear()  # type: ignore[attr-defined]
 
 
 def site_settings() -> Settings:
