@@ -237,15 +237,12 @@ class PictureCache:
             if total - freed + needed <= self._max_bytes:
                 break
             if folder not in keep:
-                freed += _size(folder) if _remove(folder) else 0
+                freed += _remove(folder)
         return freed
 
     def clear(self) -> int:
         """Remove everything that no run is filling now; the bytes that were freed. Runs that read go on reading."""
-        freed = 0
-        for folder in self._rules():
-            size = _size(folder)
-            freed += size if _remove(folder) else 0
+        freed = sum(_remove(folder) for folder in self._rules())
         (self.folder / "stamps.sqlite3").unlink(missing_ok=True)
         return freed
 
@@ -253,14 +250,15 @@ class PictureCache:
         return [folder for folder in self.folder.glob("*") if folder.is_dir()]
 
 
-def _remove(folder: Path) -> bool:
-    """Remove a rule, unless a run is filling it."""
+def _remove(folder: Path) -> int:
+    """Remove a rule, unless a run is filling it; the bytes that were freed."""
     with contextlib.suppress(FileNotFoundError), (folder / "lock").open("a") as file:
         if not _locks(file):
-            return False
+            return 0
+        size = _size(folder)
         shutil.rmtree(folder, ignore_errors=True)
-        return True
-    return False
+        return size
+    return 0
 
 
 def _size(folder: Path) -> int:

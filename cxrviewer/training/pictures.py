@@ -99,7 +99,7 @@ def load_mask(path: Path | Member, size: int) -> NDArray[np.uint8]:
 
 def inside_lungs(grey: NDArray[np.float32]) -> NDArray[np.float32]:
     """A lung mask's grey values in [0, 1] -> 1 inside the lungs, 0 elsewhere."""
-    return (grey == MASK_LUNG / 255).astype(np.float32)
+    return np.asarray(grey == MASK_LUNG / 255, np.float32)
 
 
 def load_all(

@@ -90,3 +90,26 @@ def test_erasing_is_grey_and_of_the_stated_share() -> None:
     touched = (erased != pictures).flatten(1).any(1)
     assert 70 <= int(touched.sum()) <= 130  # 100 expected, deviation below 9
     assert all(len(picture.unique()) <= 2 for picture in erased)
+
+
+def test_a_flip_is_off_unless_asked_for_and_takes_every_second_picture() -> None:
+    """By its own random number: the other changes stay what they were before there was a flip."""
+    pictures = torch.rand(200, 1, 16, 16, generator=torch.Generator().manual_seed(1))
+    numbers = draw(3, 5, np.arange(200))
+    still, flipped = (move(pictures, numbers, STILL.model_copy(update={"flip": on})) for on in (False, True))
+    torch.testing.assert_close(still, pictures)
+    mirrored = torch.tensor(
+        [torch.allclose(a, b.flip(-1), atol=1e-5) for a, b in zip(flipped, pictures, strict=True)]
+    )
+    same = torch.tensor([torch.allclose(a, b, atol=1e-5) for a, b in zip(flipped, pictures, strict=True)])
+    assert bool((mirrored ^ same).all()) and 70 <= int(mirrored.sum()) <= 130  # 100 expected, deviation 7
+    again = move(pictures[7:8], draw(3, 5, np.array([7])), STILL.model_copy(update={"flip": True}))
+    torch.testing.assert_close(again, flipped[7:8])
+
+
+def test_a_flipped_mask_lies_on_its_flipped_picture() -> None:
+    square = torch.zeros(4, 1, 32, 32)
+    square[..., 8:20, 2:14] = 1
+    how = Augmentation(flip=True)
+    both = move(torch.cat([square, square], 1), draw(4, 2, np.arange(4)), how)
+    torch.testing.assert_close(both[:, 0], both[:, 1])
