@@ -229,11 +229,17 @@ def read_as(kind: type[Recipe], path: Path) -> Recipe:
 
 
 def refusal(exc: ValidationError) -> ConfigurationError:
-    """What a file, the command line and the page say of a recipe with wrong values: a sentence for each."""
+    """What a file and the command line say of a recipe with wrong values."""
+    said = "; ".join(sentences_of(exc))
+    return ConfigurationError(f"The configuration is refused: {said}.", "Correct these values.")
+
+
+def sentences_of(exc: ValidationError) -> tuple[str, ...]:
+    """A sentence for each wrong value, without its full stop: the same in a file, on the command line, on the page."""
     said = []
     for error in exc.errors():
         if error["type"] == "value_error":
             said.append(str(error["ctx"]["error"]))  # our own rules name the field themselves
         else:
             said.append(f"{'.'.join(str(part) for part in error['loc']) or 'file'}: {error['msg']}")
-    return ConfigurationError(f"The configuration is refused: {'; '.join(said)}.", "Correct these values.")
+    return tuple(said)

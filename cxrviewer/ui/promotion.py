@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cxrviewer.classifiers.registry import ModelInfo
     from cxrviewer.training.comparing import Comparison
 
-_ASKED = "promotion-asked"
+ASKED = "promotion-asked"
 """What the reader wants to see compared: a model's id."""
 
 
@@ -54,7 +54,7 @@ def _undo() -> None:
 
 def _changed() -> None:
     resources.forget_model()
-    st.session_state.pop(_ASKED, None)
+    st.session_state.pop(ASKED, None)
     st.session_state.pop("model", None)
     st.rerun()
 
@@ -72,8 +72,8 @@ def show_runs(runs: Sequence[FinishedRun], models: Sequence[ModelInfo]) -> None:
         if button.button(
             "Compare", key=f"compare-{run.path.name}", help="Side by side with the serving model."
         ):
-            st.session_state[_ASKED] = run.card.id
-        if st.session_state.get(_ASKED) == run.card.id:
+            st.session_state[ASKED] = run.card.id
+        if st.session_state.get(ASKED) == run.card.id:
             show_comparison(run.card, run.path, models)
 
 
@@ -87,8 +87,8 @@ def show_choice(model: ModelInfo, runs: Sequence[FinishedRun], models: Sequence[
     if st.button(
         "Use this model", key="model-use", help="The comparison with the serving model comes first."
     ):
-        st.session_state[_ASKED] = model.id
-    if st.session_state.get(_ASKED) == model.id:
+        st.session_state[ASKED] = model.id
+    if st.session_state.get(ASKED) == model.id:
         show_comparison(model.card, run_of(model.card, runs), models)
 
 
@@ -152,7 +152,7 @@ def _ask(card: Card, run: Path | None) -> None:
     if yes.button("Let it serve", type="primary", key="model-yes", width="stretch"):
         _serve(card, run)
     if no.button("Keep the present one", key="model-no", width="stretch"):
-        st.session_state.pop(_ASKED, None)
+        st.session_state.pop(ASKED, None)
         st.rerun()
 
 

@@ -199,12 +199,6 @@ def model_line(model_id: str, weights_sha256: str) -> ModelLine:
     return ModelLine(model_id, weights_sha256, "", ("This model is no longer installed.",))
 
 
-def forget_model() -> None:
-    """Another model serves from now on: what is opened next is answered by it."""
-    for cache in (reader, explanations, _predictions, _grad_cams):
-        cache.clear()  # type: ignore[attr-defined]
-
-
 def site_settings() -> Settings:
     """What this site has set."""
     return get_settings()
