@@ -11,7 +11,7 @@ import hashlib
 import pickle
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import torch
 
@@ -48,7 +48,7 @@ def save(state: State, path: Path) -> None:
     with new_file(path) as file:
         summing = _Summing(file)
         try:
-            torch.save(state, summing)
+            torch.save(state, cast(BinaryIO, summing))  # it only ever writes and flushes
         except RuntimeError as exc:
             # torch's writer fails a second time when it closes its archive, and hides what the disk said.
             if isinstance(exc.__context__, OSError):

@@ -58,6 +58,8 @@ def train(config: Path, run_dir: Path | None = None, resume: bool = False, tell:
 
 def _work(config: TrainingConfig, run: RunFolder, resume: bool, tell: Tell | None) -> Path:
     sweep(run.path)
+    for left in (run.path / "bundle").glob(".new-*"):  # by a process that was killed while it published
+        shutil.rmtree(left, ignore_errors=True)
 
     def watch(share: float, words: str) -> None:
         run.tell(share, words)

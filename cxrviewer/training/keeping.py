@@ -65,8 +65,8 @@ class KeepCheckpoints(Checkpoint):
 
 def checkpoint_bytes(module: torch.nn.Module, copies: int) -> int:
     """About what a checkpoint takes: so many sets of weights, and two moments of each weight in the optimiser."""
-    state = sum(tensor.numel() * tensor.element_size() for tensor in module.state_dict().values())
-    moments = 2 * _FLOAT * sum(p.numel() for p in module.parameters() if p.requires_grad)
+    state: int = sum(tensor.numel() * tensor.element_size() for tensor in module.state_dict().values())
+    moments: int = 2 * _FLOAT * sum(p.numel() for p in module.parameters() if p.requires_grad)
     return state * copies + moments
 
 

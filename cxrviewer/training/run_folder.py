@@ -17,7 +17,7 @@ from cxrviewer.datasets.splits import SplitRow, write_split
 from cxrviewer.errors import CancelledError
 from cxrviewer.training.checkpoint_names import newest
 from cxrviewer.training.config import TrainingConfig
-from cxrviewer.training.disk import append_whole, write_whole
+from cxrviewer.training.disk import append_whole, overwrite, write_whole
 from cxrviewer.training.processes import Process, this_process
 from cxrviewer.training.tickets import read_ticket
 
@@ -139,7 +139,10 @@ class RunFolder:
     def status(
         self, state: State, progress: float, message: str = "", process: Process | None = None
     ) -> None:
-        """Replace `status.json`. `progress` in [0, 1]. process: who works on the run, if not the one that asks."""
+        """Replace `status.json`. `progress` in [0, 1]. process: who works on the run, if not the one that asks.
+
+        Where no second file fits on the disk, last words take the place of the earlier ones. Raises OSError.
+        """
         process = process or this_process()
         ticket = read_ticket(self.path)
         content = {
@@ -157,4 +160,9 @@ class RunFolder:
         }
         with self._writing:
             self.tell(progress, message)
-            write_whole(self.path / "status.json", json.dumps(content))
+            try:
+                write_whole(self.path / "status.json", json.dumps(content))
+            except OSError:
+                if state in ("queued", "running"):
+                    raise
+                overwrite(self.path / "status.json", json.dumps(content))
