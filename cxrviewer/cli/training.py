@@ -28,22 +28,44 @@ RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id.")]
 
 
 def train(
-    config: Annotated[Path, typer.Option("--config", metavar="FILE", help="The run's configuration, JSON.")],
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="The run's configuration, JSON.")
+    ] = None,
     run_dir: Annotated[
         Path | None, typer.Option("--run-dir", metavar="DIR", help="Default: in the data folder.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after the last whole checkpoint.")] = False,
+    preset: Annotated[
+        str, typer.Option("--preset", metavar="NAME", help="A recipe that comes with the program.")
+    ] = "",
+    root: Annotated[
+        list[Path] | None,
+        typer.Option("--root", metavar="DIR", help="A preset's data; once for each of its data sets."),
+    ] = None,
+    id: Annotated[str, typer.Option("--id", metavar="ID", help="A preset's run; default: its name.")] = "",
+    presets: Annotated[bool, typer.Option("--presets", help="List the presets, and stop.")] = False,
+    find_rate: Annotated[
+        bool, typer.Option("--find-rate", help="Suggest a learning rate, and train nothing.")
+    ] = False,
 ) -> None:
     """Train a model, here and now."""
     with answering(False):
+        from cxrviewer.cli import recipes
         from cxrviewer.settings import get_settings
 
+        if presets:
+            recipes.list_presets()
+            return
         if get_settings().device == "cpu":
             os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before torch looks for GPUs
-        from cxrviewer.training.commands import train
+        with recipes.chosen(config, preset, root or [], id) as recipe:
+            if find_rate:
+                recipes.find_rate(recipe, run_dir)
+                return
+            from cxrviewer.training.commands import train
 
-        with progress("Training") as tell:
-            bundle = train(config, run_dir, resume, lambda share, _words: tell(share))
+            with progress("Training") as tell:
+                bundle = train(recipe, run_dir, resume, lambda share, _words: tell(share))
         report_after(bundle.parent.parent)
         say(str(bundle))
 

@@ -56,8 +56,10 @@ class StochasticAveraging(WeightAveraging):
             average.n_averaged.zero_()  # the next update then copies
         average.update_parameters(pl_module)
         if trainer.current_epoch > self._first and trainer.train_dataloader is not None:
+            device = pl_module.device
+            batches = (trainer.strategy.batch_to_device(b, device) for b in trainer.train_dataloader)
             with trainer.precision_plugin.forward_context():
-                refresh_norms(average.module, pl_module, trainer.train_dataloader)
+                refresh_norms(average.module, pl_module, batches)
 
 
 @torch.no_grad()
@@ -78,8 +80,7 @@ def refresh_norms(average: nn.Module, like: nn.Module, batches: Iterable[Batch])
         norm.reset_running_stats()
         norm.momentum = None  # a mean over all batches, each as heavy as the next
         norm.train()
-    device = next(average.parameters()).device
     for batch in islice(batches, NORM_BATCHES):
-        average.classifier(batch.pictures.to(device))
+        average.classifier(batch.pictures)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum

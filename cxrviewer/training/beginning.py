@@ -14,7 +14,12 @@ from cxrviewer.training.run_folder import RunFolder
 
 
 def beginning(config: TrainingConfig, run: RunFolder, tell: Tell) -> Path | None:
-    """The checkpoint or bundle folder that a run starts from; None for random weights.
+    """The checkpoint or bundle folder that a run starts from; None for random weights. Raises as `start_of`."""
+    return start_of(config, run.path, tell)
+
+
+def start_of(config: TrainingConfig, place: Path, tell: Tell) -> Path | None:
+    """What a run in that folder, which need not exist yet, starts from; None for random weights.
 
     A bundle is named by its folder, or by its id where it lies in the models folder or in the data folder. A recipe
     (`.json`) has its run folder beside this one, under its own id: a finished one is used as it is, a broken one goes
@@ -28,8 +33,8 @@ def beginning(config: TrainingConfig, run: RunFolder, tell: Tell) -> Path | None
     if path.suffix != ".json":
         return find(config.start, get_settings())
     earlier = load_config(path)
-    folder = run.path.parent / earlier.id
-    if folder == run.path:
+    folder = place.parent / earlier.id
+    if folder == place:
         raise ConfigurationError("The recipe starts from itself.", "Name another recipe under start.")
     first = RunFolder(folder)
     begun = folder / "config.json"

@@ -112,7 +112,7 @@ def _said_with(tell: Tell | None, config: TrainingConfig, asked: int) -> Tell | 
 
 
 def training_module(config: TrainingConfig, material: Material) -> ClassifierTraining:
-    """The network with its losses, balanced by the train part's class frequencies, or by what a sampler leaves of them."""
+    """The network with its losses, balanced by the train part's class frequencies, or by what is drawn of it."""
     train = torch.from_numpy(material.targets[material.chosen(Part.TRAIN)])
     balanced = config.loss.sampler == "balanced"
     drawn = torch.from_numpy(chances(pools_of(config, material), len(train))) if balanced else None

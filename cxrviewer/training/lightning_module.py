@@ -40,7 +40,7 @@ class ClassifierTraining(lightning.LightningModule):
         self, config: TrainingConfig, architecture: Architecture, weights: torch.Tensor, steps: int
     ) -> None:
         super().__init__()
-        entry = backbone(architecture.backbone)
+        entry = backbone(architecture.backbone, architecture.options)
         self.config, self.steps = config, steps
         self.classifier = Classifier(architecture, config.pretrained).to(memory_format=torch.channels_last)
         self.auxiliary = nn.Linear(entry.width, max(len(config.auxiliary), 1))

@@ -8,6 +8,7 @@ import torch
 
 from cxrviewer.errors import ConfigurationError
 from cxrviewer.training.config import TrainingConfig
+from cxrviewer.training.rules import smallest_batch
 
 _WORDS = ("can't allocate memory", "not enough memory", "out of memory", "cannot allocate memory")
 """What torch's allocators and CUDA's libraries say, in a plain RuntimeError."""
@@ -25,9 +26,10 @@ def with_half_the_batch(config: TrainingConfig) -> TrainingConfig:
 
     A batch norm sees fewer pictures at a time, so the weights are not those of a machine with more memory.
     """
-    if config.batch_size == 1:
+    if config.batch_size // 2 < smallest_batch(config):
+        few = "a single picture" if config.batch_size == 1 else f"{config.batch_size} pictures"
         raise ConfigurationError(
-            "Memory is too short for a single picture; the last whole epoch is kept.",
+            f"Memory is too short for {few} at a time; the last whole epoch is kept.",
             "Choose smaller pictures or a smaller network, close other programs, and resume.",
         )
     optimisation = config.optimisation

@@ -136,13 +136,18 @@ def _stages(config: TrainingConfig) -> Iterator[Fault]:
         )
 
 
+def smallest_batch(config: TrainingConfig) -> int:
+    """Pictures that a batch must have: a head's batch norms see one number a picture, and need two to compare."""
+    return 2 if any(head.stack == "dense-512-128-32" for head in config.heads) else 1
+
+
 def _loss(config: TrainingConfig) -> Iterator[Fault]:
     if config.loss.kind == "cross-entropy" and all(head.output != "softmax" for head in config.heads):
         yield (
             "loss.kind",
             'cross-entropy is for two classes under a softmax; give a head "output": "softmax", or use bce',
         )
-    if config.batch_size == 1 and any(head.stack == "dense-512-128-32" for head in config.heads):
+    if config.batch_size < smallest_batch(config):
         yield "batch_size", "the dense-512-128-32 stack has batch norms, which need two pictures or more"
 
 

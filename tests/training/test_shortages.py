@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from cxrviewer.errors import ConfigurationError
+from cxrviewer.labels import Head
 from cxrviewer.training.commands import train
-from cxrviewer.training.config import Optimisation, Source, Stage, TrainingConfig
+from cxrviewer.training.config import HeadChoice, Optimisation, Source, Stage, TrainingConfig
 from cxrviewer.training.fit import fit, load_state
 from cxrviewer.training.lightning_module import ClassifierTraining
 from cxrviewer.training.memory_shortage import is_shortage, with_half_the_batch
@@ -48,6 +49,9 @@ def test_the_effective_batch_stays(tiny_config: Build) -> None:
     assert half.model_copy(update={"batch_size": 8, "optimisation": config.optimisation}) == config
     with pytest.raises(ConfigurationError, match="too short for a single picture"):
         with_half_the_batch(config.model_copy(update={"batch_size": 1}))
+    normed = HeadChoice(name=Head.PNEUMONIA, labels=("pneumonia",), stack="dense-512-128-32")
+    with pytest.raises(ConfigurationError, match="too short for 3 pictures at a time"):
+        with_half_the_batch(tiny_config(batch_size=3, heads=(normed,)))
 
 
 def room_for(
@@ -97,7 +101,7 @@ def test_the_batch_is_halved_until_it_fits(
 def test_halving_ends_at_one_picture(short: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = room_for(0, monkeypatch, SHORTAGES[0])
     with pytest.raises(
-        ConfigurationError, match="too short for a single picture; the last whole epoch is kept"
+        ConfigurationError, match="too short for a single picture at a time; the last whole epoch is kept"
     ):
         fit(short(), RunFolder(tmp_path / "run"))
     assert asked == [(0, 8), (0, 4), (0, 2), (0, 1)]
