@@ -245,11 +245,23 @@ def _as_csv(known: Known, found: Duplicates) -> bytes:
     return text.getvalue().encode()
 
 
+def augmentation(one: Remembered, known: Known, room: RoomState) -> None:
+    """What a recipe's default changes do to a picture of this data set."""
+    from cxrviewer.training.config import Augmentation
+    from cxrviewer.ui.recipe_examples import show_examples
+
+    shell.quiet(
+        "Each change of a recipe as it comes, alone and at its strongest; the launch page shows your own choice."
+    )
+    show_examples(known, Augmentation(), None, room, everything=True)
+
+
 SECTIONS: dict[str, Section] = {
     "Overview": overview,
     "Pictures": pictures,
     "Duplicates": duplicates,
     "Split": show_split,
+    "Augmentation": augmentation,
 }
 """What the page offers of a data set, in order."""
 

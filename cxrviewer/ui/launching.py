@@ -15,7 +15,7 @@ from cxrviewer.training.config import TrainingConfig
 from cxrviewer.ui import shell
 from cxrviewer.ui.forms import Form
 from cxrviewer.ui.recipe import defaults, read_recipe, suggested_id
-from cxrviewer.ui.recipe_form import ask_name, source_of
+from cxrviewer.ui.recipe_form import source_of
 from cxrviewer.ui.room import RoomState
 
 RUNS_PAGE = "pages/training/runs.py"
@@ -41,13 +41,6 @@ def wanted(form: Form) -> tuple[TrainingConfig | None, tuple[str, ...]]:
     """The recipe as it would be started, or what is wrong with it."""
     values = form.values
     return read_recipe(values | {"id": str(values.get("id") or "").strip() or suggested_id(values)})
-
-
-def choose_preset(room: RoomState) -> None:
-    """Where the form starts from."""
-    with st.container(horizontal=True, vertical_alignment="center"):
-        ask_name(room.recipe)
-        from_file(room)
 
 
 def faults(sentences: Sequence[str]) -> None:

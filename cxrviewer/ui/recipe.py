@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from cxrviewer.labels import PNEUMONIA, Head
-from cxrviewer.training.config import TrainingConfig
+from cxrviewer.training.config import TrainingConfig, sentences_of
 
 
 @dataclass(frozen=True)
@@ -181,16 +181,4 @@ def read_recipe(values: Mapping[str, Any]) -> tuple[TrainingConfig | None, tuple
     try:
         return TrainingConfig.model_validate_json(json.dumps(values)), ()
     except ValidationError as exc:
-        return None, tuple(f"{_place(e['loc'])}: {_lower(e['msg'])}." for e in exc.errors())
-
-
-def _place(loc: Sequence[str | int]) -> str:
-    """A field by its label on the page, or by its path."""
-    path = ".".join(map(str, loc)) or "recipe"
-    labels = {ask.path: ask.label for group in GROUPS for ask in (*group.main, *group.advanced)}
-    return labels.get(path, {"sources": "Data sets", "id": "Name of the run"}.get(path, path))
-
-
-def _lower(message: str) -> str:
-    message = message.removeprefix("Value error, ").rstrip(".")
-    return message[:1].lower() + message[1:]
+        return None, tuple(f"{sentence}." for sentence in sentences_of(exc))

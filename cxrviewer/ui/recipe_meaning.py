@@ -15,6 +15,8 @@ from cxrviewer.training.config import Source, TrainingConfig
 from cxrviewer.ui import launching, resources, shell
 from cxrviewer.ui.datasets import waiting
 from cxrviewer.ui.forms import Form
+from cxrviewer.ui.rate_choice import show_finder
+from cxrviewer.ui.recipe_examples import show_examples
 from cxrviewer.ui.room import RoomState
 from cxrviewer.ui.room_jobs import Known
 from cxrviewer.ui.runs import duration
@@ -101,7 +103,7 @@ def show_balance(balance: Balance) -> None:
         )  # fmt: skip
         for name, value in zip(table, values, strict=True):
             table[name].append(value)
-    st.dataframe(table, hide_index=True, height=min(36 + 31 * len(balance.rows), 230))
+    st.dataframe(table, hide_index=True, height="content" if len(balance.rows) < 7 else 230)
     silent = [plain(label) for label, counts in balance.rows.items() if not counts[0].all()]
     if silent:
         shell.note(
@@ -176,7 +178,11 @@ def show(config: TrainingConfig, room: RoomState) -> None:
         shell.note(fault, kind="error")
     known = sources_known(config.sources, room)
     balance = balance_of(config, known, room) if known is not None else None
-    if balance is not None:
-        show_balance(balance)
-        if not fault:
-            show_estimate(config, balance, room)
+    if balance is None or not known:
+        return
+    show_balance(balance)
+    if not fault:
+        show_estimate(config, balance, room)
+        show_finder(config, room)
+    shell.heading("Example pictures", "each change alone, at its strongest")
+    show_examples(known[0], config.augmentation, config.preparation, room, everything=False)

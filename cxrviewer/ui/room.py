@@ -28,6 +28,7 @@ class RoomState:
     stopped: set[object] = field(default_factory=set)
     run: str | None = None
     beside: tuple[str, ...] = ()
+    all_runs: bool = False
     owner: str = field(default_factory=lambda: secrets.token_hex(8))
     source: Form = field(default_factory=lambda: Form("source"))
     recipe: Form = field(default_factory=lambda: Form("recipe"))

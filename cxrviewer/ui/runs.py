@@ -8,7 +8,6 @@ from pathlib import Path
 
 from cxrviewer.training.run_listing import RunStatus
 
-LOG_LINES = 40
 LIVE = ("queued", "running")
 
 
@@ -22,10 +21,48 @@ class Curve:
 
 
 def remaining(run: RunStatus) -> float | None:
-    """Seconds to go at the pace so far; None where that cannot be told."""
+    """Seconds to go, by its own word or at the pace so far; None where that cannot be told."""
+    if run.state == "running" and run.eta_seconds is not None:
+        return run.eta_seconds
     if run.state != "running" or not 0.01 < run.progress < 1:
         return None
     return run.seconds / run.progress * (1 - run.progress)
+
+
+def pace_words(run: RunStatus) -> str:
+    """State and what is to go in one line: `running · epoch 3 of 8 · 42 pictures a second · 1.2 GB · 12 min to go`."""
+    parts = [run.state]
+    if run.state in LIVE:
+        if run.epoch is not None and run.epochs is not None:
+            parts.append(f"epoch {run.epoch} of {run.epochs}")
+        elif run.message:
+            parts.append(run.message)
+        if run.images_per_second:
+            parts.append(f"{run.images_per_second:.0f} pictures a second")
+        if run.memory_bytes:
+            parts.append(f"{run.memory_bytes / 2**30:.1f} GB")
+        seconds = remaining(run)
+        if seconds is not None:
+            parts.append(f"{duration(seconds)} to go")
+    elif run.seconds:
+        parts.append(f"after {duration(run.seconds)}")
+    return " · ".join(parts)
+
+
+def metric_title(name: str) -> str:
+    """A column of `metrics.csv` as people read it."""
+    if name in _TITLES:
+        return _TITLES[name]
+    words = name.removeprefix("tune_").replace("_", " ").replace("auroc", "AUROC")
+    return f"{words}, tune part" if name.startswith("tune_") else words
+
+
+_TITLES = {
+    "loss": "loss, train part",
+    "tune_pneumonia_auroc": "pneumonia",
+    "tune_findings_auroc": "findings, mean",
+    "learning_rate": "learning rate",
+}
 
 
 def curves(path: Path) -> tuple[Curve, ...]:
@@ -47,18 +84,6 @@ def _curve(name: str, rows: list[dict[str, str]]) -> Curve:
         except (TypeError, ValueError, KeyError):
             continue
     return Curve(name, tuple(x for x, _ in points), tuple(y for _, y in points))
-
-
-def log_tail(path: Path) -> tuple[str, ...]:
-    """The last lines of `log.txt`."""
-    try:
-        with (path / "log.txt").open("rb") as file:
-            file.seek(0, 2)
-            file.seek(max(0, file.tell() - 16_384))
-            text = file.read().decode("utf-8", "replace")
-    except OSError:
-        return ()
-    return tuple(text.splitlines()[-LOG_LINES:])
 
 
 def duration(seconds: float) -> str:

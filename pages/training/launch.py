@@ -6,7 +6,7 @@ import streamlit as st
 
 from cxrviewer.datasets.remembering import remembered
 from cxrviewer.settings import get_settings
-from cxrviewer.ui import launching, recipe_form, recipe_meaning, shell
+from cxrviewer.ui import launching, preset_choice, recipe_form, recipe_meaning, shell
 from cxrviewer.ui.room import room_state
 
 with shell.screen():
@@ -21,7 +21,10 @@ with shell.screen():
     else:
         left, right = st.columns([1.55, 1], gap="medium")
         with left:
-            launching.choose_preset(room)
+            with st.container(horizontal=True, vertical_alignment="center"):
+                recipe_form.ask_name(form)
+                preset_choice.choose_preset(room, known)
+                launching.from_file(room)
             labels = recipe_meaning.labels_of(form, room)
             recipe_form.show_recipe(form, known, labels)
         with right:

@@ -24,6 +24,8 @@ PAGES = (
     "pages/reading/worklist.py",
     "pages/reading/viewer.py",
     "pages/models/registry.py",
+    "pages/training/datasets.py",
+    "pages/training/launch.py",
     "pages/training/runs.py",
 )
 HOSTILE = "<img src=x onerror=alert(1)> [a](http://b) $x$ **c**.dcm"
