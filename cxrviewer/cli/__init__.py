@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from cxrviewer import __version__
-from cxrviewer.cli import measuring, models, results, training
+from cxrviewer.cli import caching, measuring, models, results, training
 from cxrviewer.cli.explaining import explain
 from cxrviewer.cli.predicting import predict
 
@@ -47,6 +47,7 @@ app.command()(explain)
 app.command()(measuring.evaluate)
 app.command()(training.train)
 results.add_to(training.runs, models.app)
+measuring.datasets.command()(caching.cache)
 app.add_typer(training.runs, name="runs")
 app.add_typer(models.app, name="models")
 app.add_typer(measuring.datasets, name="datasets")

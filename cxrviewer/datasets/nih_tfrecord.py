@@ -36,6 +36,11 @@ class Encoded:
     name: str
     record: Record
 
+    @property
+    def origin(self) -> tuple[Path, int]:
+        """The shard that it lies in, and where."""
+        return self.record.path, self.record.offset
+
     def read_bytes(self) -> bytes:
         """The JPEG file. Raises UnreadableError."""
         return _picture(parse_example(self.record.read()), self.name)

@@ -202,7 +202,7 @@ class PictureCache:
     """The folder of all rules. max_bytes: what it may take on disk; rules that were used longest ago go first."""
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
-        self.folder, self._max_bytes = folder, max_bytes
+        self.folder, self.max_bytes = folder, max_bytes
 
     @classmethod
     def of(cls, settings: Settings | None = None) -> PictureCache:
@@ -234,7 +234,7 @@ class PictureCache:
         """
         freed, total = 0, self.room().bytes
         for folder in sorted(self._rules(), key=_last_used):
-            if total - freed + needed <= self._max_bytes:
+            if total - freed + needed <= self.max_bytes:
                 break
             if folder not in keep:
                 freed += _remove(folder)

@@ -34,16 +34,17 @@ class Stamp:
 
 
 def stamp_of(source: Path | Member) -> Stamp | None:
-    """None where there is nothing to go by: a member of a larger file is read each time, or the file is too new."""
-    if not isinstance(source, Path):
-        return None
+    """None where there is nothing to go by: the file is too new, or a member does not say where it lies."""
+    path, offset = (source, 0) if isinstance(source, Path) else getattr(source, "origin", (None, 0))
     try:
-        status = source.stat()
+        status = path.stat() if path is not None else None
     except OSError:
+        return None
+    if path is None or status is None:
         return None
     if time.time() - max(status.st_mtime, status.st_ctime) < SETTLED:
         return None
-    name = hashlib.sha256(str(source.absolute()).encode("utf-8", "surrogateescape")).digest()
+    name = hashlib.sha256(f"{path.absolute()}\0{offset}".encode("utf-8", "surrogateescape")).digest()
     # The time of the last change of the inode too: a copy that keeps the file's own time does not keep that.
     return Stamp(name, f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}")
 

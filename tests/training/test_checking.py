@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cxrviewer.classifiers.preparer import Preparer
+from cxrviewer.classifiers.preparing import InputSpec
 from cxrviewer.classifiers.targets import Target
 from cxrviewer.datasets import Row
 from cxrviewer.labels import PNEUMONIA, Head
@@ -97,7 +99,9 @@ def test_what_the_answer_follows_when_lungs_are_moved(
         targets=truth[:, None].astype(np.float32),
     )
     serving: Any = SimpleNamespace(
-        targets=(Target(Head.PNEUMONIA, PNEUMONIA),), spec=SimpleNamespace(size=side)
+        targets=(Target(Head.PNEUMONIA, PNEUMONIA),),
+        spec=InputSpec(side),
+        preparer=Preparer(InputSpec(side)),
     )
     seen = inside if looks_at_lungs else ~inside
 
