@@ -140,13 +140,13 @@ def save_bundle(parent: Path, weights: bytes, card: Card) -> Path:
         content = json.dumps(card.model_dump(mode="json"), indent=1, ensure_ascii=False)
         _write(folder / CARD, content.encode() + b"\n")
         folder.chmod(0o755)
-        _replace(folder, parent / card.id)
+        put_in_place(folder, parent / card.id)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return parent / card.id
 
 
-def _replace(new: Path, target: Path) -> None:
+def put_in_place(new: Path, target: Path) -> None:
     """Put a folder into the place of another, which comes back if that fails."""
     old = target.with_name(f".old-{target.name}")
     replaces = target.exists()

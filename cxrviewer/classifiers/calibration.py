@@ -23,11 +23,14 @@ def log_odds(p: float) -> float:
 
 
 def prior_shift(site_prevalence: float | None, card: TargetCard) -> float:
-    """What another prevalence adds to the log-odds (Saerens et al., Neural Computation 2002); 0 where none is set.
+    """What another prevalence adds to the log-odds (Saerens et al., Neural Computation 2002); 0 where none is set,
+    or where it is not known what the model's own probability stands for.
 
     It moves probability and thresholds alike: what is called positive does not change, what a number means does.
     """
-    return 0.0 if site_prevalence is None else log_odds(site_prevalence) - log_odds(card.prevalence)
+    if site_prevalence is None or card.prevalence is None:
+        return 0.0
+    return log_odds(site_prevalence) - log_odds(card.prevalence)
 
 
 def score(
@@ -41,7 +44,7 @@ def score(
         target=card.target,
         logit=logit,
         probability=sigmoid(log_odds(calibrated) + shift) if shift else calibrated,
-        prevalence=site_prevalence if site_prevalence is not None else card.prevalence,
+        prevalence=card.prevalence if card.prevalence is None or site_prevalence is None else site_prevalence,
         threshold=None if point is None else _shifted(point.threshold, shift),
         positive=None if point is None else calibrated >= point.threshold,
         sensitivity=None if point is None else point.sensitivity,

@@ -82,7 +82,8 @@ class PointCard(_Part):
 class TargetCard(_Part):
     """Calibration, operating point and bands of one target, all chosen on the tune part.
 
-    probability = sigmoid(slope * logit + intercept), which stands for `prevalence`.
+    probability = sigmoid(slope * logit + intercept), which stands for `prevalence` (None: for none that is known, as of
+    networks that others published).
     threshold, band_low, band_high: on that probability; None where too few positives allow one.
     points: the operating points that a site may choose instead, by the name that `CXR_OPERATING_POINT` takes.
     """
@@ -91,7 +92,7 @@ class TargetCard(_Part):
     label: str
     slope: float = Field(1.0, gt=0)
     intercept: float = 0.0
-    prevalence: float = Field(gt=0, lt=1)
+    prevalence: float | None = Field(gt=0, lt=1)
     threshold: float | None = Field(None, ge=0, le=1)
     rule: str = ""
     sensitivity: float | None = Field(None, ge=0, le=1)

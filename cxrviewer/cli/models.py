@@ -13,7 +13,9 @@ from cxrviewer.cli.predicting import AsJson
 if TYPE_CHECKING:
     from cxrviewer.classifiers.registry import ModelInfo
 
-app = typer.Typer(no_args_is_help=True, help="Model bundles: list, show, verify, use.", rich_markup_mode=None)
+app = typer.Typer(
+    no_args_is_help=True, help="Model bundles: list, show, verify, use, get.", rich_markup_mode=None
+)
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="A model's id.")]
 
@@ -81,6 +83,67 @@ def use(model: Id) -> None:
         say(f"{model} serves from now on.")
         if get_settings().model not in (None, model):
             say("CXR_MODEL is set to another one, which comes first. Unset it.")
+
+
+@app.command()
+def available(as_json: AsJson = False) -> None:
+    """Published weights that `get` can fetch; those that you have are marked with a star."""
+    with answering(as_json):
+        from cxrviewer.classifiers.getting import available
+
+        for offer in available():
+            entry = offer.published
+            if as_json:
+                say_json(
+                    {
+                        "name": entry.name,
+                        "present": offer.present,
+                        "serves": entry.serves,
+                        "backbone": entry.backbone,
+                        "size": entry.size,
+                        "megabytes": entry.megabytes,
+                        "trained_on": entry.trained_on,
+                        "labels": [label for label in entry.labels if label],
+                        "licence": entry.licence,
+                        "url": entry.url,
+                    }
+                )
+                continue
+            what = f"{sum(map(bool, entry.labels))} findings" if entry.serves else "a start for training"
+            say(
+                f"{'*' if offer.present else ' '}{entry.name}: {what}, {entry.size} px, {entry.megabytes:.0f} MB, "
+                f"learnt from {entry.trained_on}. {entry.licence}"
+            )
+
+
+@app.command()
+def get(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="One that `models available` lists.")],
+    source: Annotated[
+        str | None, typer.Option("--from", metavar="URL", help="Another place: https, http or file://.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fetch published weights, make a bundle of them and check it. It does not serve until you `use` it."""
+    with answering(as_json):
+        from cxrviewer.classifiers.getting import fetch
+        from cxrviewer.cli.output import note
+        from cxrviewer.settings import get_settings
+
+        told: set[int] = set()
+
+        def tell(share: float, words: str) -> None:
+            if (tenth := int(10 * share)) not in told:  # a line a tenth, not one a packet
+                told.add(tenth)
+                note(f"{share:4.0%} {words}")
+
+        got = fetch(name, get_settings().data_dir / "models", tell, source_url=source)
+        if as_json:
+            say_json({"name": name, "ok": True, "model": got.model_id})
+        elif got.model_id is None:
+            say(f"{name} is here: a run whose recipe says pretrained starts from it.")
+        else:
+            say(f"{got.model_id} is here. `python -m cxrviewer models use {got.model_id}` makes it serve.")
 
 
 def _about(info: ModelInfo) -> str:
