@@ -11,8 +11,10 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from cxrviewer.reporting.figures import ACCENT, LINE, QUIET, TEXT
+from cxrviewer.reporting.figures import LINE, QUIET, TEXT
 
+BAR = "#4a6a8f"
+"""Quiet: the bars are no finding."""
 BOX = (232, 128, 76)
 MASK = (76, 155, 232)
 _MASK_SHARE = 0.3
@@ -78,7 +80,7 @@ def age_figure(ages: Sequence[int], step: int) -> go.Figure:
             x=[start + step / 2 for start in starts],
             y=list(ages),
             width=step * 0.9,
-            marker_color=ACCENT,
+            marker_color=BAR,
             customdata=[f"{start} to {start + step - 1}" for start in starts],
             hovertemplate="%{customdata} years: %{y} pictures<extra></extra>",
         ),
@@ -95,15 +97,20 @@ def tally_figure(counts: Mapping[str, int], title: str) -> go.Figure:
             x=list(counts.values()),
             y=names,
             orientation="h",
-            marker_color=ACCENT,
+            marker_color=BAR,
             text=[f"{count:,}" for count in counts.values()],
             textposition="outside",
             cliponaxis=False,
             hovertemplate="%{y}: %{x}<extra></extra>",
         ),
         layout=_layout(
-            60 + 24 * len(names),
-            x={"title": title, "range": [0, 1.18 * max(counts.values(), default=1)], "nticks": 4},
+            40 + 24 * len(names),
+            x={
+                "title": title,
+                "range": [0, 1.2 * max(counts.values(), default=1)],
+                "showticklabels": False,
+                "showgrid": False,
+            },
             y={"autorange": "reversed", "type": "category"},
         ),
     )

@@ -18,6 +18,7 @@ from cxrviewer.ui import shell
 from cxrviewer.ui.dataset_words import OPTIONS, READERS, WHERE
 from cxrviewer.ui.forms import Form, ask_all
 from cxrviewer.ui.room import RoomState
+from cxrviewer.ui.words import counted
 
 _LOOKED_AT = 2000
 """Entries of a folder that are counted while its name is typed."""
@@ -92,7 +93,10 @@ def _counted(root: Path) -> str:
     tables = sum(entry.suffix.lower() == ".csv" for entry in entries)
     more = " or more" if len(entries) == _LOOKED_AT else ""
     files = len(entries) - folders - tables
-    return f"Directly inside: {folders} folders, {tables} tables (.csv), {files} other files{more}."
+    return (
+        f"Directly inside: {counted(folders, 'folder')}, {counted(tables, 'table')} (.csv), "
+        f"{counted(files, 'other file')}{more}."
+    )
 
 
 def _options(form: Form, root: Path) -> None:

@@ -21,6 +21,7 @@ from cxrviewer.ui.datasets import waiting
 from cxrviewer.ui.grid import Tile, show_tiles
 from cxrviewer.ui.room import RoomState
 from cxrviewer.ui.room_jobs import Known
+from cxrviewer.ui.words import counted
 
 SAMPLES = 12
 SHOWN_PAIRS = 12
@@ -172,20 +173,22 @@ def _verdict(found: Duplicates, known: Known) -> None:
     identical = sum(pair.identical for pair in found.pairs)
     across = [pair for pair in found.pairs if _people(known, pair)]
     leaks = [pair for pair in across if _groups(known, pair)]
-    words = f"{identical:,} pairs of identical files, {len(found.pairs) - identical:,} nearly identical"
-    words += "." if found.whole else ", and more that are not listed."
+    said = (
+        f"{counted(identical, 'pair')} of identical files, {len(found.pairs) - identical:,} nearly identical"
+    )
+    said += "." if found.whole else ", and more that are not listed."
     if leaks:
         shell.note(
-            f"{len(leaks):,} pairs could stand in two parts of a split.",
-            f"{words} They name different patients. Identical files are kept together by every run; for the others, "
+            f"{counted(len(leaks), 'pair')} could stand in two parts of a split.",
+            f"{said} They name different patients. Identical files are kept together by every run; for the others, "
             "put the list beside the label files or leave one of each pair out.",
             kind="caution",
         )
     else:
-        shell.note("No pair could stand in two parts of a split.", words)
+        shell.note("No pair could stand in two parts of a split.", said)
     if found.unreadable:
         shell.note(
-            f"{len(found.unreadable):,} pictures could not be read.",
+            f"{counted(len(found.unreadable), 'picture')} could not be read.",
             ", ".join(found.unreadable[:5]),
             kind="caution",
         )

@@ -13,6 +13,7 @@ from cxrviewer.ui import resources, shell
 from cxrviewer.ui.dataset_words import SPLITS
 from cxrviewer.ui.room import RoomState
 from cxrviewer.ui.room_jobs import Known
+from cxrviewer.ui.words import counted
 
 SEED = 1
 """A recipe's own default; another seed deals other groups in the same shares."""
@@ -91,7 +92,7 @@ def _offer_people(wanted: Remembered, known: Known, room: RoomState) -> None:
     val = known.description.official.get(Part.TUNE, 0)
     if wanted.split == "official" and 0 < val < FEW_PATIENTS and not wanted.folds:
         shell.note(
-            f"The owner's part to tune on has {val} pictures, too few to choose by.",
+            f"The owner's part to tune on has {counted(val, 'picture')}, too few to choose by.",
             "Dealt by person, each part gets its share, and nobody stands in two.",
             kind="caution",
         )

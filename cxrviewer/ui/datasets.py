@@ -14,6 +14,7 @@ from cxrviewer.ui import dataset_form, resources, shell
 from cxrviewer.ui.dataset_words import READERS
 from cxrviewer.ui.room import RoomState
 from cxrviewer.ui.room_jobs import Known
+from cxrviewer.ui.words import counted
 
 _POLL = 0.7
 _WAIT = 0.4
@@ -103,9 +104,9 @@ def headline(one: Remembered, known: Known) -> None:
     shell.title(
         (
             READERS[one.reader][0],
-            f"{found.images:,} pictures",
-            f"{found.people:,} patients",
-            f"{missing:,} files missing",
+            counted(found.images, "picture"),
+            counted(found.people, "patient"),
+            f"{counted(missing, 'file')} missing",
             *(f"{count:,} {name}" for name, count in found.marks.items()),
         )
     )

@@ -9,6 +9,8 @@ from pathlib import Path
 from cxrviewer.training.run_listing import RunStatus
 
 LIVE = ("queued", "running")
+_STEADY = 0.9
+"""Up to here progress grows with time; calibrating and measuring, which follow, do not."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ def remaining(run: RunStatus) -> float | None:
     """Seconds to go, by its own word or at the pace so far; None where that cannot be told."""
     if run.state == "running" and run.eta_seconds is not None:
         return run.eta_seconds
-    if run.state != "running" or not 0.01 < run.progress < 1:
+    if run.state != "running" or not 0.01 < run.progress < _STEADY:
         return None
     return run.seconds / run.progress * (1 - run.progress)
 

@@ -14,6 +14,11 @@ NO_MODEL = "No model is installed: pictures can be read, no score is given."
 GET_A_MODEL = "Put a bundle into the models folder, or train one: see the README."
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """`1 pair`, `1,204 pairs`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
 def probability(value: float | None) -> str:
     """`0.93`; a dash where there is none. Never 0.00 or 1.00, which would claim to be certain."""
     if value is None:

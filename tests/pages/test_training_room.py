@@ -103,7 +103,7 @@ def test_the_columns_of_a_table_are_chosen_in_the_page(open_page: Any, site: Pat
     app = open_page(DATASETS_PAGE)
     labelled(app, "selectbox", "What it is").set_value("csv").run()
     labelled(app, "text_input", "Folder on this machine").set_value(str(root)).run()
-    assert labelled(app, "selectbox", "Picture's path").options == ["–", "shot", "who", "ill", "odd"]
+    assert labelled(app, "selectbox", "Picture's path").options == ["guess it", "shot", "who", "ill", "odd"]
     labelled(app, "selectbox", "Picture's path").set_value("shot").run()
     labelled(app, "selectbox", "Patient").set_value("who").run()
     labelled(app, "multiselect", "Labels").set_value(["ill"]).run()
@@ -151,7 +151,7 @@ def test_duplicates_are_compared_on_request_and_found(open_page: Any, site: Path
     app = section(read(open_page(DATASETS_PAGE)), "Duplicates")
     assert "compared with every other" in text_of(app)
     labelled(app, "button", "Compare the pictures").click().run()
-    until(app, lambda app: "1 pairs could stand in two parts" in text_of(app))
+    until(app, lambda app: "1 pair could stand in two parts" in text_of(app))
     table = app.dataframe[0].value
     assert list(table["Files"]) == ["identical"] and list(table["Kept together"]) == ["no"]
 
@@ -160,7 +160,7 @@ def test_the_split_is_shown_in_parts_and_kept(open_page: Any, site: Path) -> Non
     known(site)
     app = section(read(open_page(DATASETS_PAGE)), "Split")
     labelled(app, "selectbox", "Split").set_value("official").run()
-    assert "has 1 pictures, too few to choose by" in text_of(app)
+    assert "has 1 picture, too few to choose by" in text_of(app)
     assert app.dataframe[0].value["tune"].iloc[0] == 1
     labelled(app, "button", "Keep this split").click().run()
     assert remembered(site)[0].split == "official"
