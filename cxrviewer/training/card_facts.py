@@ -76,7 +76,14 @@ def recipe_of(config: TrainingConfig) -> dict[str, JsonValue]:
         )
         for source in config.sources
     )
-    public = config.model_copy(update={"sources": sources, "start": Path(config.start).name})
+    teachers = tuple(Path(name).name for name in config.distillation.teachers)
+    public = config.model_copy(
+        update={
+            "sources": sources,
+            "start": Path(config.start).name,
+            "distillation": config.distillation.model_copy(update={"teachers": teachers}),
+        }
+    )
     return _JSON.validate_json(public.model_dump_json())
 
 

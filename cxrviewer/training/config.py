@@ -134,6 +134,18 @@ class Augmentation(_Frozen):
     blend: float = Field(default=0.0, ge=0, le=1)
 
 
+class Distillation(_Frozen):
+    """Finished networks to learn from, each by its bundle's folder or its model id (`training/distilling.py`).
+
+    weight: how much their mean counts where a label is stated. unstated: it alone counts where none is stated, so that
+    pictures without labels teach too.
+    """
+
+    teachers: tuple[str, ...] = ()
+    weight: float = Field(default=0.7, gt=0, le=1)
+    unstated: bool = False
+
+
 class TrainingConfig(_Frozen):
     """Everything that decides what a run does. Sizes in pixels, rates a step, fractions in [0, 1].
 
@@ -164,6 +176,7 @@ class TrainingConfig(_Frozen):
     batch_size: int = Field(default=32, ge=1)
     loss: Loss = Loss()
     optimisation: Optimisation = Optimisation()
+    distillation: Distillation = Distillation()
     learning_rate: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=0.02, ge=0)
     warmup: float = Field(default=0.15, gt=0, lt=1)

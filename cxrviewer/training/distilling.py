@@ -9,14 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch.nn.functional import interpolate
 
+from cxrviewer.classifiers.architecture import Architecture, InputSpec
+from cxrviewer.classifiers.bundle import Bundle, open_bundle
 from cxrviewer.classifiers.classifier import Classifier
 from cxrviewer.classifiers.preparing import standardise
+from cxrviewer.classifiers.registry import find
 from cxrviewer.classifiers.targets import Target
 from cxrviewer.errors import ConfigurationError
+from cxrviewer.settings import Settings
+from cxrviewer.training.config import TrainingConfig
+from cxrviewer.training.material import Material
+from cxrviewer.training.starting import refuse_leak
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,16 +53,47 @@ class Teachers:
         return answers.nanmean(0)
 
 
-def teachers(networks: Sequence[Classifier], targets: tuple[Target, ...], channels: int) -> Teachers:
-    """Raises ConfigurationError where a network shares no target with the pupil, or takes other channels."""
+def teachers_of(
+    config: TrainingConfig, material: Material, pupil: Architecture, settings: Settings
+) -> Teachers | None:
+    """The networks that a recipe names; None where it names none.
+
+    Raises NotFoundError or ModelBundleError, SplitError where one has learnt a picture that this run judges by,
+    ConfigurationError where one cannot teach this pupil.
+    """
+    found = [_teacher(name, material, settings) for name in config.distillation.teachers]
+    return teachers([bundle.classifier() for bundle in found], pupil) if found else None
+
+
+def _teacher(name: str, material: Material, settings: Settings) -> Bundle:
+    folder = Path(name) if Path(name).is_dir() else find(name, settings)
+    refuse_leak(material, folder)
+    bundle = open_bundle(folder)
+    if bundle.card.task != "classification":
+        raise ConfigurationError(
+            f"Model {bundle.card.id} is a {bundle.card.task} model.",
+            "Name classification models as teachers.",
+        )
+    return bundle
+
+
+def teachers(networks: Sequence[Classifier], pupil: Architecture) -> Teachers:
+    """Raises ConfigurationError where a network shares no target with the pupil, or is shown pictures otherwise."""
     for network in networks:
-        if not set(network.targets) & set(targets):
-            raise ConfigurationError("A teacher knows none of the run's labels.", "Choose another one.")
-        if network.architecture.input.channels != channels:
+        if not set(network.targets) & set(pupil.targets):
             raise ConfigurationError(
-                "A teacher takes pictures of other channels.", "Choose one that takes as many."
+                "A teacher knows none of the run's labels.", "Choose another one, or other heads."
             )
-    return Teachers(tuple(network.eval().requires_grad_(False) for network in networks), targets)
+        if _prepared(network.architecture.input) != _prepared(pupil.input):
+            raise ConfigurationError(
+                "A teacher is shown pictures that are prepared otherwise than this run's.",
+                "Use the preparation of its card, or another teacher.",
+            )
+    return Teachers(tuple(network.eval().requires_grad_(False) for network in networks), pupil.targets)
+
+
+def _prepared(spec: InputSpec) -> tuple[object, ...]:
+    return spec.channels, spec.resize, spec.normalisation, spec.harmonise, spec.lungs
 
 
 def taught_targets(targets: torch.Tensor, told: torch.Tensor, weight: float, unstated: bool) -> torch.Tensor:
@@ -68,7 +107,10 @@ def taught_targets(targets: torch.Tensor, told: torch.Tensor, weight: float, uns
 
 
 def _at(pictures: torch.Tensor, network: Classifier) -> torch.Tensor:
-    size = network.architecture.input.size
-    if pictures.shape[-1] == size:
+    """The pictures at the teacher's size. Reducing commutes with every normalisation but the one by each picture's own
+    deviation, which is done again."""
+    spec = network.architecture.input
+    if pictures.shape[-1] == spec.size:
         return pictures
-    return standardise(interpolate(pictures, (size, size), mode="bilinear", antialias=True))
+    smaller = interpolate(pictures, (spec.size, spec.size), mode="bilinear", antialias=True)
+    return standardise(smaller) if spec.normalisation == "per-image" else smaller

@@ -14,11 +14,13 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from cxrviewer.datasets.splits import Part
+from cxrviewer.settings import get_settings
 from cxrviewer.training import checkpoints
 from cxrviewer.training.averaging import averaging_of
 from cxrviewer.training.checkpoint_names import resolved
 from cxrviewer.training.config import TrainingConfig
 from cxrviewer.training.determinism import deterministic
+from cxrviewer.training.distilling import teachers_of
 from cxrviewer.training.feeder import Feeder
 from cxrviewer.training.keeping import KeepCheckpoints, WholeCheckpoints
 from cxrviewer.training.lightning_module import LEARNING, ClassifierTraining
@@ -116,9 +118,11 @@ def training_module(config: TrainingConfig, material: Material) -> ClassifierTra
     train = torch.from_numpy(material.targets[material.chosen(Part.TRAIN)])
     balanced = config.loss.sampler == "balanced"
     drawn = torch.from_numpy(chances(pools_of(config, material), len(train))) if balanced else None
-    return ClassifierTraining(
+    module = ClassifierTraining(
         config, architecture_of(config), class_weights(train, drawn), steps_of(config, material)
     )
+    module.teachers = teachers_of(config, material, module.classifier.architecture, get_settings())
+    return module
 
 
 def start_from(module: ClassifierTraining, start: Path) -> str:

@@ -16,6 +16,7 @@ from cxrviewer.errors import ConfigurationError
 from cxrviewer.evaluation.ranking import auroc
 from cxrviewer.labels import Head
 from cxrviewer.training.config import TrainingConfig
+from cxrviewer.training.distilling import Teachers, taught_targets
 from cxrviewer.training.freezing import Block, freeze_all_but, set_modes, trained_part
 from cxrviewer.training.losses import loss_of
 from cxrviewer.training.optimisers import optimiser_of
@@ -32,6 +33,7 @@ class ClassifierTraining(lightning.LightningModule):
     Auxiliary labels (bacterial, tuberculosis, abnormal) are further logits on the pooled features; lung masks
     are learnt from the middle features. Both teach where the lungs are, and are dropped when training ends.
 
+    teachers: finished networks whose answers are learnt beside the labels; set before training, stored nowhere.
     scores: one number an epoch, the mean over the heads of their labels' mean AUROC on tune. The plateau schedule,
     early stopping and the choice of the best epoch read nothing else, so a checkpoint that holds them resumes exactly.
     """
@@ -50,6 +52,7 @@ class ClassifierTraining(lightning.LightningModule):
         self._middle: list[torch.Tensor] = []
         self._validation: list[tuple[torch.Tensor, torch.Tensor]] = []
         self._trained: Block | None = None
+        self.teachers: Teachers | None = None
         self.scores: list[float] = []
         self._best: dict[str, torch.Tensor] = {}
         if config.mask_weight > 0:
@@ -65,6 +68,11 @@ class ClassifierTraining(lightning.LightningModule):
         pooled = features.mean((2, 3))
         extra = self.auxiliary(pooled)[:, : len(self.config.auxiliary)]
         return self.classifier.logits(features), extra
+
+    def on_fit_start(self) -> None:
+        """Teachers are no part of the module, so Lightning does not move them."""
+        if self.teachers is not None:
+            self.teachers.to(self.device)
 
     def on_train_epoch_start(self) -> None:
         """The stage's part is trained; dropout's numbers are seeded by epoch, so a resumed run draws the same."""
@@ -98,11 +106,20 @@ class ClassifierTraining(lightning.LightningModule):
         self._middle.clear()
         logits, extra = self(batch.pictures)
         loss = self._weigh(
-            loss_of(torch.cat([logits, extra], 1), batch.targets, self.class_weights, self.config.loss)
+            loss_of(torch.cat([logits, extra], 1), self._targets(batch), self.class_weights, self.config.loss)
         )
         if self.config.mask_weight > 0:
             loss = loss + self.config.mask_weight * self._mask_loss(batch)
         return loss
+
+    def _targets(self, batch: Batch) -> torch.Tensor:
+        """What is stated, and what teachers say where there are any; auxiliary labels are stated alone."""
+        if self.teachers is None:
+            return batch.targets
+        how, heads = self.config.distillation, len(self.classifier.targets)
+        told = self.teachers(batch.pictures)
+        taught = taught_targets(batch.targets[:, :heads], told, how.weight, how.unstated)
+        return torch.cat([taught, batch.targets[:, heads:]], 1)
 
     def training_step(self, batch: Batch, index: int) -> torch.Tensor:
         """Raises ConfigurationError where the loss is no number."""

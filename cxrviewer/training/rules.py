@@ -22,6 +22,10 @@ MASK_CELLS = 16
 """Pixels to a side of the cells that lung masks are learnt on, in every backbone."""
 
 
+SOFT = ("weighted-bce", "bce", "cross-entropy")
+"""Losses whose targets may lie between 0 and 1."""
+
+
 def faults(config: TrainingConfig) -> tuple[Fault, ...]:
     """Everything that is wrong with a recipe, in the order of its fields."""
     return tuple(fault for rule in RULES for fault in rule(config))
@@ -147,6 +151,13 @@ def _loss(config: TrainingConfig) -> Iterator[Fault]:
             "loss.kind",
             'cross-entropy is for two classes under a softmax; give a head "output": "softmax", or use bce',
         )
+    if config.distillation.teachers and config.loss.kind not in SOFT:
+        yield (
+            "distillation.teachers",
+            f"teachers give probabilities, which {config.loss.kind} is not made for; use {' or '.join(SOFT)}",
+        )
+    if again := _twice(config.distillation.teachers):
+        yield "distillation.teachers", f"{again} stands twice"
     if config.batch_size < smallest_batch(config):
         yield "batch_size", "the dense-512-128-32 stack has batch norms, which need two pictures or more"
 
