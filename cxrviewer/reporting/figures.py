@@ -13,6 +13,7 @@ import plotly.io
 
 from cxrviewer.evaluation.calibration_metrics import ReliabilityBin
 from cxrviewer.evaluation.curves import Curve, LabelCurve
+from cxrviewer.reporting.wording import label_name
 
 GROUND, PANEL, LINE = "#0e1116", "#161b22", "#2b323c"
 TEXT, QUIET, ACCENT = "#e6edf3", "#9aa7b4", "#58a6ff"
@@ -66,7 +67,7 @@ def _shown(position: int) -> bool | str:
 
 
 def _named(curve: LabelCurve, number: str) -> str:
-    return f"{html.escape(curve.name.replace('_', ' '))} {number}"
+    return f"{html.escape(label_name(curve.name))} {number}"
 
 
 def _with_interval(curve: LabelCurve) -> str:
@@ -113,7 +114,7 @@ def reliability_figure(curves: Sequence[LabelCurve], title: str = "Reliability")
         figure.add_trace(
             go.Scatter(
                 x=[item.predicted for item in curve.reliability], y=[item.observed for item in curve.reliability],
-                mode="lines+markers", name=html.escape(curve.name.replace("_", " ")), visible=_shown(position),
+                mode="lines+markers", name=html.escape(label_name(curve.name)), visible=_shown(position),
                 line={"width": 1, "color": colour}, marker={"color": colour, "size": _sizes(curve.reliability)},
                 customdata=[item.count for item in curve.reliability],
                 hovertemplate="said %{x:.2f}, was %{y:.2f}<br>%{customdata} pictures",

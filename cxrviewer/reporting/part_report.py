@@ -63,9 +63,9 @@ def _headline(part: Part) -> str:
         words.append(
             f"Mean AUROC {with_ends(part, 'mean_auroc')} over labels with at least {MIN_POSITIVES} positives."
         )
-    for key, name in (("accuracy", "accuracy"), ("brier", "mean Brier"), ("ece", "mean ECE")):
+    for key, name in (("accuracy", "Accuracy"), ("brier", "Mean Brier"), ("ece", "Mean ECE")):
         if part.get(key) is not None:
-            words.append(f"{name.capitalize()} {part[key]:.3f}.")
+            words.append(f"{name} {part[key]:.3f}.")
     words.append("Intervals: 95 %, people resampled 1,000 times.")
     return " ".join(words)
 

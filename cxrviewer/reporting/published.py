@@ -20,6 +20,7 @@ NOT_COMPARABLE = "Published: on other pictures and against other labels than her
 @dataclass(frozen=True)
 class Published:
     """One work. figures: label -> AUROC, labels as ChestX-ray14 spells them. others: what else it states, in words.
+    digits: that it gives.
 
     names: data sets of this program that hold the same kind of pictures and labels.
     """
@@ -30,6 +31,7 @@ class Published:
     names: tuple[str, ...]
     figures: Mapping[str, float]
     others: str = ""
+    digits: int = 3
 
 
 PUBLISHED = (
@@ -52,6 +54,7 @@ PUBLISHED = (
         figures={
             "Atelectasis": 0.85, "Cardiomegaly": 0.90, "Consolidation": 0.90, "Edema": 0.92, "Effusion": 0.97,
         },
+        digits=2,
     ),
     Published(
         work="Kermany et al.",
@@ -79,7 +82,7 @@ def beside(dataset: str, labels: Mapping[str, Any]) -> tuple[Table | Paragraph, 
         (
             label_name(name),
             number(own[name]["auroc"], 3),
-            *(number(work.figures.get(name), 3) for work in works),
+            *(number(work.figures.get(name), work.digits) for work in works),
         )
         for name in shown
     )

@@ -9,10 +9,13 @@ from cxrviewer.labels import Head, plain
 
 
 def number(value: Any, digits: int = 2) -> str:
-    """`0.93`; whole numbers as they are; a dash for none."""
+    """`0.93`; whole numbers as they are; a dash for none. What is less than 1 is never written as 1.00."""
     if value is None:
         return "–"
-    return f"{value:.{digits}f}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    text = f"{value:.{digits}f}"
+    return number(value, digits + 1) if value < 1 and float(text) == 1 and digits < 4 else text
 
 
 def with_ends(found: Mapping[str, Any], name: str) -> str:
@@ -20,7 +23,7 @@ def with_ends(found: Mapping[str, Any], name: str) -> str:
     value, ends = found.get(name), found.get(f"{name}_ci95")
     if value is None or not ends:
         return number(value)
-    return f"{value:.2f} ({ends[0]:.2f} to {ends[1]:.2f})"
+    return f"{number(value)} ({number(ends[0])} to {number(ends[1])})"
 
 
 def label_name(name: str) -> str:

@@ -117,6 +117,10 @@ def limits_of(material: Material, calibrated: Calibrated) -> tuple[str, ...]:
         name = "The pneumonia answer" if head is Head.PNEUMONIA else "The findings"
         span = f", ages {ages[head][0]:g} to {ages[head][1]:g}" if head in ages else ""
         limits.append(f"{name}: calibrated on {material.datasets[source].name}{span}.")
+    names = [
+        data.name for index, data in enumerate(material.datasets) if len(material.chosen(Part.TRAIN, index))
+    ]
+    limits.append(f"Learnt from {', '.join(names)} alone: other hospitals and machines are untested.")
     without = sum(target.threshold is None for target in calibrated.targets)
     if without:
         count = f"{without} of {len(calibrated.targets)} answers"

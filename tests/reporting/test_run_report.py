@@ -18,6 +18,7 @@ from cxrviewer.reporting.pdf_report import _flow, pdf_of, write_pdf
 from cxrviewer.reporting.published import PUBLISHED, beside
 from cxrviewer.reporting.report import Curves, Lines, Paragraph, Report, Sliders, Table
 from cxrviewer.reporting.run_report import read_report, report_of
+from cxrviewer.reporting.wording import number
 
 CHECKED = {
     "datasets": ["nih"],
@@ -156,10 +157,26 @@ def test_published_figures_stand_beside_ones_own() -> None:
     # Kermany's comes first, for it is of such pictures.
     assert table.columns == ("AUROC", "Here, on kermany", "Kermany et al.", "CheXNet", "CheXpert")
     assert table.rows == (
-        ("Atelectasis", "0.700", "–", "0.809", "0.850"), ("Pneumonia", "0.900", "0.968", "–", "–"),
-        ("Effusion", "0.800", "–", "0.864", "0.970"),
+        ("Atelectasis", "0.700", "–", "0.809", "0.85"), ("Pneumonia", "0.900", "0.968", "–", "–"),
+        ("Effusion", "0.800", "–", "0.864", "0.97"),
     )  # fmt: skip
     assert "not comparable" in table.caption
     assert all("arXiv" in s.text or "doi" in s.text for s in sources if isinstance(s, Paragraph))
     assert beside("covid", {"something else": {"auroc": 0.5}}) == ()
     assert [len(work.figures) for work in PUBLISHED] == [14, 5, 1]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.9962, "0.996"),
+        (0.99999, "1.0000"),
+        (1.0, "1.00"),
+        (0.93, "0.93"),
+        (12, "12"),
+        (None, "–"),
+        (0.994, "0.99"),
+    ],
+)
+def test_what_is_less_than_one_is_not_written_as_one(value: float | None, text: str) -> None:
+    assert number(value) == text

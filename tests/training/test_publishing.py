@@ -82,6 +82,46 @@ def test_the_card_tells_what_was_used(finished: Finished, kermany_folder: Path) 
     assert card.recipe["backbone"] == "tiny"
 
 
+def test_the_card_has_everything_that_a_card_must_have(finished: Finished) -> None:
+    """As the contract of a bundle says; none of it was written by hand."""
+    card = finished.bundle.card.model_dump(mode="json")
+    for key in (
+        "id",
+        "created",
+        "task",
+        "title",
+        "architecture",
+        "input",
+        "targets",
+        "scope",
+        "intended_use",
+        "limits",
+        "training_data",
+        "split",
+        "recipe",
+        "metrics",
+        "checks",
+        "software",
+        "licence",
+        "weights_sha256",
+    ):
+        assert card[key], key  # fmt: skip
+    assert {"backbone", "heads"} <= card["architecture"].keys()
+    assert {"size", "channels", "resize", "normalisation"} <= card["input"].keys()
+    (target,) = card["targets"]
+    assert {"slope", "intercept", "prevalence", "threshold", "rule"} <= target.keys()
+    assert all(row["digest"] and row["licence"] and row["citation"] for row in card["training_data"])
+    assert len(card["split"]["sha256"]) == len(card["weights_sha256"]) == 64
+    (part,) = card["metrics"]["report"].values()
+    assert {"mean_auroc", "brier", "ece", "loss", "accuracy", "misclassification_rate", "n_images", "n_patients",
+            "subgroups", "curves"} <= part.keys()  # fmt: skip
+    label = part["labels"]["pneumonia"]
+    assert len(label["auroc_ci95"]) == len(label["average_precision_ci95"]) == len(label["brier_ci95"]) == 2
+    assert len(part["curves"]["pneumonia"]["operating"]) == 3
+    limits = " ".join(card["limits"])
+    assert "ages 1 to 5" in limits and "Frontal views only" in limits and "other hospitals" in limits
+
+
 def test_the_operating_point_is_not_chosen_from_few(finished: Finished) -> None:
     """16 pictures are in tune: no threshold, and the card says why."""
     (target,) = finished.bundle.card.targets
