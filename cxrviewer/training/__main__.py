@@ -27,9 +27,12 @@ def main(arguments: list[str]) -> int:
             os.nice(max(0, NICENESS - os.nice(0)))  # whoever started this may be nice already
     path = Path(arguments[0]).absolute()
     from cxrviewer.errors import CxrError
+    from cxrviewer.logs import configure_logging
+    from cxrviewer.settings import get_settings
     from cxrviewer.training.commands import train
 
     try:
+        configure_logging(get_settings().log_level)  # libraries that quote what they read are silenced
         train(path / "config.json", path, resume=True)
     except CxrError as exc:
         sys.stderr.write(f"{exc}\n")

@@ -11,6 +11,7 @@ from cxrviewer.training.config import TrainingConfig, load_config
 from cxrviewer.training.fit import fit, is_finished
 from cxrviewer.training.reporter import Tell
 from cxrviewer.training.run_folder import RunFolder
+from cxrviewer.training.run_listing import read_status
 
 
 def beginning(config: TrainingConfig, run: RunFolder, tell: Tell) -> Path | None:
@@ -36,6 +37,12 @@ def start_of(config: TrainingConfig, place: Path, tell: Tell) -> Path | None:
     folder = place.parent / earlier.id
     if folder == place:
         raise ConfigurationError("The recipe starts from itself.", "Name another recipe under start.")
+    working = read_status(folder)
+    if working is not None and (working.at_work or working.state == "queued"):
+        raise ConfigurationError(
+            f"The run {earlier.id} that this one starts from is {working.state} itself.",
+            "Wait until it is finished, then start this one.",
+        )
     first = RunFolder(folder)
     begun = folder / "config.json"
     if begun.is_file() and load_config(begun) != earlier:

@@ -98,6 +98,7 @@ def claim(run: RunFolder, device: str) -> None:
                     "Wait for it, or let this one wait in the queue: runs start --config FILE",
                 )
         before = read_status(run.path)
-        if before is None or before.process != me:
+        launched = before is not None and before.state == "running" and before.process == me
+        if not launched:
             run.take_up()
         run.status("running", 0.0 if before is None else before.progress, "starting")

@@ -167,6 +167,10 @@ def test_what_a_run_starts_from_is_checked(tiny_config: Build, tmp_path: Path) -
     with pytest.raises(ConfigurationError, match="starts from itself"):
         beginning(tiny_config(id="run", start=str(recipe)), run, lambda *_: None)
     recipe.write_text(tiny_config(id="first").model_dump_json())
+    RunFolder(tmp_path / "first").status("running", 0.5)
+    with pytest.raises(ConfigurationError, match="first that this one starts from is running itself"):
+        beginning(tiny_config(start=str(recipe)), run, lambda *_: None)
+    RunFolder(tmp_path / "first").status("cancelled", 0.5)
     RunFolder(tmp_path / "first").write_config(tiny_config(id="first", seed=9))
     with pytest.raises(ConfigurationError, match="another configuration"):
         beginning(tiny_config(start=str(recipe)), run, lambda *_: None)

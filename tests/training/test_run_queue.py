@@ -224,6 +224,20 @@ def test_the_foreground_takes_its_turn_too(tmp_path: Path, sleeper: LocalLaunche
     assert state(tmp_path / "b") == "running"
 
 
+def test_a_cancel_that_comes_while_a_run_starts_is_kept(tmp_path: Path) -> None:
+    class Here(LocalLauncher):
+        def launch(self, run: Path) -> Process:
+            return this_process()
+
+    runs.submit(recipe("a"), tmp_path, "cpu", Here())
+    runs.cancel(tmp_path / "a", launcher=Here())
+    queueing.claim(RunFolder(tmp_path / "a"), "cpu")
+    assert RunFolder(tmp_path / "a").cancel_requested()
+    RunFolder(tmp_path / "a").status("cancelled", 0.0)
+    queueing.claim(RunFolder(tmp_path / "a"), "cpu")
+    assert not RunFolder(tmp_path / "a").cancel_requested(), "taken up again, it is forgotten"
+
+
 # What may be done with a run.
 
 
