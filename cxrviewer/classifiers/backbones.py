@@ -40,6 +40,19 @@ class ResnetBlocks(Options):
         return self
 
 
+class Member(Options):
+    """One of the networks of an average: an entry of the table and what was chosen of it."""
+
+    backbone: str
+    options: dict[str, JsonValue] = {}
+
+
+class Members(Options):
+    """The networks whose feature maps stand side by side."""
+
+    members: tuple[Member, ...] = Field(min_length=1, max_length=16)
+
+
 Builder = Callable[[int, int, Options], "nn.Module"]
 """(channels, side of the picture, options) -> the feature part, with random weights."""
 Neck = Callable[[int, Options], "nn.Module"]
@@ -177,6 +190,33 @@ def _with_stages(entry: Backbone, options: Options) -> Backbone:
     )
 
 
+def _average(channels: int, size: int, options: Options) -> nn.Module:
+    from cxrviewer.classifiers.small_networks import SideBySide
+
+    return SideBySide(entry.build(channels, size=size) for entry in _members(options))
+
+
+def _members(options: Options) -> list[Backbone]:
+    assert isinstance(options, Members)
+    if any(member.backbone == "average" for member in options.members):
+        raise ConfigurationError("An average cannot be a member of another one.", "Name its members.")
+    return [backbone(member.backbone, member.options) for member in options.members]
+
+
+def _with_members(entry: Backbone, options: Options) -> Backbone:
+    members = _members(options)
+    return replace(
+        entry,
+        width=sum(member.width for member in members),
+        middle=f"member0.{members[0].middle}",
+        middle_width=members[0].middle_width,
+        size=members[0].size,
+        smallest=max(member.smallest for member in members),
+        multiple=max(member.multiple for member in members),
+        negative=any(member.negative for member in members),
+    )
+
+
 def _of_imagenet(name: str) -> str:
     return f"imagenet-{name}"
 
@@ -240,15 +280,23 @@ BACKBONES: dict[str, Backbone] = {
     "tiny": Backbone("The tiny network", _tiny, 32, "relu2", "relu2", 32, size=64),
 }  # fmt: skip
 
+COMPOSED: dict[str, Backbone] = {
+    "average": Backbone(
+        "An average", _average, 0, "together", "member0", 0, kind=Members, resolve=_with_members,
+        substitute="Train its members, and average them.",
+    ),
+}  # fmt: skip
+"""Networks that are made of others (`averaging.py`) and not chosen for a recipe."""
+
 
 def backbone(name: str, options: Mapping[str, JsonValue] | None = None) -> Backbone:
     """The entry of that name with its options chosen. Raises ConfigurationError: the names there are, or a sentence a
     wrong option."""
-    if name not in BACKBONES:
+    if name not in BACKBONES and name not in COMPOSED:
         raise ConfigurationError(
             f"There is no backbone called {name}.", f"Choose one of {', '.join(BACKBONES)}."
         )
-    entry = BACKBONES[name]
+    entry = BACKBONES.get(name) or COMPOSED[name]
     chosen = _chosen(name, entry.kind, options or {})
     entry = replace(entry, options=chosen)
     return entry.resolve(entry, chosen) if entry.resolve else entry

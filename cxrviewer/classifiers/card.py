@@ -14,6 +14,8 @@ from cxrviewer.labels import Head
 
 CARD = "card.json"
 MAX_CARD_BYTES = 2 * 2**20
+ID = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+"""What a bundle may be called: it names a folder."""
 REMEDY = "Restore the bundle from its source, or choose another model."
 
 
@@ -143,7 +145,7 @@ class ScopeCard(_Part):
 class Card(_Part):
     """The whole card. `metrics` and `checks` hold what was measured, as JSON, and nothing else."""
 
-    id: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
+    id: str = Field(pattern=ID)
     created: str
     task: Literal["classification", "segmentation"] = "classification"
     title: str = ""

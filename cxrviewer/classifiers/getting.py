@@ -20,6 +20,7 @@ from cxrviewer.settings import Settings, get_settings
 
 if TYPE_CHECKING:
     from cxrviewer.classifiers.bundle import Bundle
+    from cxrviewer.classifiers.card import Card
 
 SCHEMES = ("https", "http", "file")
 XRV_CACHE = Path(".torchxrayvision", "models_data")
@@ -84,9 +85,31 @@ def fetch(
     try:
         file = _file_of(entry, staging, tell, source_url, cancelled)
         tell(1.0, "converting and checking")
-        return Got(_convert(entry, file, staging, models_dir, settings or get_settings()), entry.name)
+        from cxrviewer.classifiers.importing import as_bundle
+
+        made = as_bundle(entry, file, _with_scope(settings or get_settings()))
+        return Got(store(*made, models_dir), entry.name)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def store(weights: bytes, card: Card, models_dir: Path) -> Path:
+    """A new bundle, checked whole and asked for one answer before it takes its place by one rename.
+
+    Raises ModelBundleError; then an older bundle of that id is as it was.
+    """
+    from cxrviewer.classifiers.bundle import open_bundle, put_in_place, save_bundle
+    from cxrviewer.classifiers.importing import check_answers
+
+    models_dir.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=".storing-", dir=models_dir))
+    try:
+        made = save_bundle(staging, weights, card)
+        check_answers(open_bundle(made))
+        put_in_place(made, models_dir / card.id)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return models_dir / card.id
 
 
 def _cached(entry: Published) -> Path:
@@ -108,18 +131,6 @@ def _file_of(
     most = int(entry.megabytes * SPARE * 1e6)
     download(source_url or entry.url, file, most=most, sha256=entry.sha256, tell=tell, cancelled=cancelled)
     return file
-
-
-def _convert(entry: Published, file: Path, staging: Path, models_dir: Path, settings: Settings) -> Path:
-    from cxrviewer.classifiers.bundle import open_bundle, put_in_place, save_bundle
-    from cxrviewer.classifiers.importing import as_bundle, check_answers
-
-    weights, card = as_bundle(entry, file, _with_scope(settings))
-    made = save_bundle(staging / "made", weights, card)
-    check_answers(open_bundle(made))
-    target = models_dir / card.id
-    put_in_place(made, target)
-    return target
 
 
 def _with_scope(settings: Settings) -> Bundle | None:

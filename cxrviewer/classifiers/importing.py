@@ -7,7 +7,6 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from cxrviewer import __version__
@@ -16,6 +15,7 @@ from cxrviewer.classifiers.bundle import Bundle, pack
 from cxrviewer.classifiers.card import ArchitectureCard, Card, InputCard, ScopeCard, TargetCard
 from cxrviewer.classifiers.classifier import Classifier
 from cxrviewer.classifiers.foreign import Tensors, read_foreign
+from cxrviewer.classifiers.preparing import normalise
 from cxrviewer.classifiers.published import Published
 from cxrviewer.classifiers.targets import Target
 from cxrviewer.errors import ModelBundleError
@@ -125,8 +125,8 @@ def check_answers(bundle: Bundle) -> None:
     """One picture through the finished bundle. Raises ModelBundleError where its answer is no number."""
     network = bundle.classifier().requires_grad_(False)
     side = network.architecture.input.size
-    ramp = np.linspace(-1024, 1024, side * side, dtype=np.float32).reshape(1, 1, side, side)
+    ramp = torch.linspace(0, 1, side * side).reshape(1, 1, side, side)
     with torch.inference_mode():
-        logits = network(torch.from_numpy(ramp))
+        logits = network(normalise(ramp, network.architecture.input))
     if not bool(logits.isfinite().all()):
         raise ModelBundleError(f"Model {bundle.card.id} gives answers that are no numbers.", "Do not use it.")

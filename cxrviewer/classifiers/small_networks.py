@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import nn
@@ -52,6 +52,24 @@ def small_cnn_neck(size: int) -> nn.Sequential:
     neck.add_module("dense", nn.Linear(64 * side * side, DENSE))
     neck.add_module("relu", nn.ReLU(inplace=False))
     return neck
+
+
+class SideBySide(nn.Module):
+    """(N, C, S, S) -> (N, sum of the members' widths, h, w): the maps of several networks of the same grid."""
+
+    def __init__(self, members: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.count = 0
+        for member in members:
+            self.add_module(f"member{self.count}", member)
+            self.count += 1
+        self.together = nn.Identity()
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        """One member after the other."""
+        maps = [self.get_submodule(f"member{number}")(pictures) for number in range(self.count)]
+        joined: torch.Tensor = self.together(torch.cat(maps, 1))
+        return joined
 
 
 class Residual(nn.Module):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cxrviewer.classifiers.registry import ModelInfo
 
 app = typer.Typer(
-    no_args_is_help=True, help="Model bundles: list, show, verify, use, get.", rich_markup_mode=None
+    no_args_is_help=True, help="Model bundles: list, show, verify, use, get, average.", rich_markup_mode=None
 )
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="A model's id.")]
@@ -144,6 +144,22 @@ def get(
             say(f"{name} is here: a run whose recipe says pretrained starts from it.")
         else:
             say(f"{got.model_id} is here. `python -m cxrviewer models use {got.model_id}` makes it serve.")
+
+
+@app.command()
+def average(
+    members: Annotated[list[str], typer.Argument(metavar="ID ID...", help="Two to sixteen models.")],
+    model: Annotated[str, typer.Option("--as", metavar="ID", help="The id of the new model.")],
+) -> None:
+    """Make one model of several: its log-odds are the mean of theirs. It does not serve until you `use` it."""
+    with answering(False):
+        from cxrviewer.classifiers.averaging import average
+        from cxrviewer.classifiers.getting import store
+        from cxrviewer.classifiers.registry import verify
+        from cxrviewer.settings import get_settings
+
+        store(*average([verify(member) for member in members], model), get_settings().data_dir / "models")
+        say(f"{model} is here. `python -m cxrviewer models use {model}` makes it serve.")
 
 
 def _about(info: ModelInfo) -> str:
