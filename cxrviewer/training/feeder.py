@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator
+from typing import Protocol
 
 import lightning
 import numpy as np
@@ -20,6 +21,14 @@ from cxrviewer.training.sampling import pools_of
 TUNE_BATCH = 32
 AHEAD = 4
 """Batches that are read while a GPU works: 6 MB each at 224."""
+
+
+class Dealt(Protocol):
+    """The batches of an epoch, finished, or raw for `transfer_batch_to_device`."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Batch | RawBatch]: ...
 
 
 class Ahead:
@@ -79,7 +88,7 @@ class Feeder(lightning.LightningDataModule):
         super().__init__()
         self._config, self._ready = config, ready
 
-    def train_dataloader(self) -> EpochBatches | Ahead:
+    def train_dataloader(self) -> Dealt:
         """Called every epoch; `trainer.current_epoch` says which."""
         config, epoch = self._config, self._epoch()
         size = config.size_at(epoch)
