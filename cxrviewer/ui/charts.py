@@ -9,6 +9,8 @@ import streamlit as st
 
 from cxrviewer.reporting.figures import COLOURS, CONFIG
 
+_FEW = 12
+"""Epochs up to which each has its own tick."""
 FAMILY = "Source Sans, sans-serif"
 """The family that comes with Streamlit."""
 WIDTH = 820
@@ -31,13 +33,15 @@ def show_lines(
             line={"color": COLOURS[index % len(COLOURS)], "width": 2}, marker={"size": 5},
         )  # fmt: skip
     axis = {"title_font_size": 12, "gridcolor": "#20262e", "zerolinecolor": "#2b323c", "linecolor": "#2b323c"}
+    last = max((max(across, default=0.0) for _, across, _ in series), default=0.0)
+    whole = {"dtick": 1} if x == "epoch" and last <= _FEW else {}
     figure.update_layout(
         height=height,
         margin={"l": 48, "r": 12, "t": 28, "b": 36},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font={"color": "#e6edf3", "size": 12, "family": FAMILY},
-        xaxis={"title": x, **axis},
+        xaxis={"title": x, **axis, **whole},
         yaxis={"title": y, **axis},
         legend={"orientation": "h", "y": 1.15, "x": 0, "font": {"size": 12}},
         uirevision=key,

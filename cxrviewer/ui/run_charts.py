@@ -12,13 +12,16 @@ from cxrviewer.ui.charts import show_lines
 from cxrviewer.ui.room import RoomState
 from cxrviewer.ui.runs import Curve, curves, metric_title
 
+_MEAN = "tune_auroc"
+"""The mean over the heads: nothing new where there is one."""
 _AT_FIRST = 4
 """Runs that are compared at first."""
 
 
 def show_curves(run: str, found: Sequence[Curve]) -> None:
     """AUROCs on the left, losses on the right, the learning rate folded away."""
-    rates = [_line(curve) for curve in found if "auroc" in curve.name]
+    rates = [_line(curve) for curve in found if "auroc" in curve.name and curve.name != _MEAN]
+    rates = rates if len(rates) < 2 else [*rates, *(_line(curve) for curve in found if curve.name == _MEAN)]
     losses = [_line(curve) for curve in found if "loss" in curve.name]
     left, right = st.columns(2)
     with left:

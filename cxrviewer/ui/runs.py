@@ -63,6 +63,7 @@ _TITLES = {
     "loss": "loss, train part",
     "tune_pneumonia_auroc": "pneumonia",
     "tune_findings_auroc": "findings, mean",
+    "tune_auroc": "mean of the heads",
     "learning_rate": "learning rate",
 }
 

@@ -106,7 +106,7 @@ def _live(drawn: RunStatus) -> None:
     elif run.state == "failed":
         shell.note("The run has failed.", run.message, kind="error")
     elif run.state == "cancelled":
-        shell.note("The run was stopped.", run.message, kind="caution")
+        shell.note(run.message or "The run was stopped.", kind="caution")
     found = curves(run.path)
     run_charts.show_curves(run.id, found)
     if not found and run.state in LIVE:

@@ -263,7 +263,7 @@ def test_a_stopped_run_is_resumed_taken_over_and_deleted(
     resumed: list[Path] = []
     monkeypatch.setattr(runs, "resume", lambda path: resumed.append(path))
     app = open_page(RUNS)
-    assert "The run was stopped" in text_of(app)
+    assert "cancelled · after 9 s" in text_of(app)
     labelled(app, "button", "Resume").click().run()
     assert resumed == [folder]
     labelled(app, "button", "Delete this run").click().run()
