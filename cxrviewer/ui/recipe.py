@@ -53,7 +53,7 @@ GROUPS = (
         Ask("backbone_options", "Options of the network", "As JSON, for networks that have some."),
         Ask("serve_size", "Size in serving", "0: the last stage's."),
         Ask("ema_decay", "Averaging of weights (EMA)", "0 turns it off."),
-        Ask("distillation.teachers", "Learn from models", "Their ids or folders, with commas: one network from several."),
+        Ask("distillation.teachers", "Learn from models", "Their ids or folders, with commas."),
         Ask("distillation.weight", "Weight of these teachers", "Where a label is stated."),
         Ask("distillation.unstated", "Teachers alone where nothing is stated"),
         Ask("swa_epochs", "Epochs averaged at the end (SWA)", "In place of EMA; Izmailov et al., UAI 2018. 0: none."),
