@@ -77,7 +77,7 @@ class Settings(BaseSettings):
     threads: int = Field(default=0, ge=0, le=1024)
     site_prevalence: float | None = Field(default=None, gt=0.0, lt=1.0)
     operating_point: Annotated[OperatingPoint, BeforeValidator(_lower)] = "model"
-    picture_cache_gb: float = Field(default=50.0, ge=0.0)
+    picture_cache_gb: float = Field(default=50.0, ge=0.0, le=1e6)
     log_level: Annotated[LogLevel, BeforeValidator(_lower)] = "info"
 
     @property
@@ -102,7 +102,7 @@ _NEEDED = {
     "threads": "a whole number from 0 (let the libraries choose) to 1024",
     "site_prevalence": "a number above 0 and below 1",
     "operating_point": "model, sensitivity-0.90, sensitivity-0.95, specificity-0.90, specificity-0.95 or youden",
-    "picture_cache_gb": "a number of gigabytes, 0 or more",
+    "picture_cache_gb": "a number of gigabytes from 0 to 1000000",
     "log_level": "debug, info, warning or error",
 }
 

@@ -54,6 +54,7 @@ def test_every_field_is_read_from_its_variable(monkeypatch: pytest.MonkeyPatch, 
         "CXR_THREADS": "2",
         "CXR_SITE_PREVALENCE": "0.07",
         "CXR_OPERATING_POINT": "Sensitivity-0.95",
+        "CXR_PICTURE_CACHE_GB": "12.5",
         "CXR_LOG_LEVEL": "Warning",
     }
     for name, value in given.items():
@@ -69,6 +70,7 @@ def test_every_field_is_read_from_its_variable(monkeypatch: pytest.MonkeyPatch, 
         "threads": 2,
         "site_prevalence": 0.07,
         "operating_point": "sensitivity-0.95",
+        "picture_cache_gb": 12.5,
         "log_level": "warning",
     }
 
