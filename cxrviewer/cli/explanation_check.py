@@ -159,12 +159,12 @@ def _localised(cases: Iterable[Case], maps: Sequence[Map]) -> list[tuple[Case, L
 
 def summary(cases: Sequence[Case], found: Judged) -> dict[str, Any]:
     """What `explanations.json` holds: means with intervals, people resampled, over all labels and by label."""
-    labels = list(dict.fromkeys(case.target.name for case in cases))
+    labels = list(dict.fromkeys(case.target.label for case in cases))
     by_label = {
         label: {
             name: _mean(own)
             for name, judged in found.items()
-            if (own := [pair for pair in judged if pair[0].target.name == label])
+            if (own := [pair for pair in judged if pair[0].target.label == label])
         }
         for label in labels
     }

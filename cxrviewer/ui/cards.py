@@ -11,6 +11,7 @@ from cxrviewer.reporting.part_report import part_section
 from cxrviewer.settings import get_settings
 from cxrviewer.ui import shell, words
 from cxrviewer.ui.candidates import finished_runs
+from cxrviewer.ui.getting import show_getting
 from cxrviewer.ui.promotion import show_choice, show_runs, show_undo
 from cxrviewer.ui.report_blocks import show_section
 from cxrviewer.ui.rows import Cell, Column, Row, show_rows
@@ -33,6 +34,8 @@ def show_models(models: Sequence[ModelInfo]) -> None:
     """The list, and the card of the chosen one, at first the serving one's."""
     if not models:
         shell.note("No model is installed.", words.GET_A_MODEL)
+        show_runs(finished_runs(get_settings().runs_dir, ()), ())
+        show_getting()
         return
     first = next((model.id for model in models if model.serving), models[0].id)
     chosen = st.session_state.get("model") or first
@@ -51,6 +54,7 @@ def show_models(models: Sequence[ModelInfo]) -> None:
     shell.title((card.id, f"weights {card.weights_sha256[:16]}", f"made {card.created[:10]}", card.licence))
     show_choice(model, runs, models)
     _show(card)
+    show_getting()
 
 
 def _row(model: ModelInfo, chosen: str) -> Row:

@@ -27,6 +27,7 @@ from cxrviewer.ui.room_jobs import RoomJobs
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cxrviewer.classifiers.getting import Got
     from cxrviewer.classifiers.registry import ModelInfo
     from cxrviewer.training.comparing import Comparison
 
@@ -149,6 +150,28 @@ def comparison(run: Path, serving: str) -> Job[Comparison]:
     job = _comparisons().submit((run.name, serving), work)
     job.wait(WAIT)
     return job
+
+
+@st.cache_resource(show_spinner=False)
+def _fetches() -> Jobs[Got]:
+    return Jobs(kept=16)
+
+
+def fetched(name: str) -> Job[Got]:
+    """Published weights on their way into the data folder's models, for all sessions."""
+
+    def work(progress: Progress, cancelled: Callable[[], bool]) -> Got:
+        from cxrviewer.classifiers.getting import fetch
+
+        models = get_settings().data_dir / "models"
+        return fetch(name, models, lambda share, _words: progress(share), cancelled=cancelled)
+
+    return _fetches().submit(name, work)
+
+
+def forget_fetch(name: str) -> None:
+    """Forget a fetch that failed, so that it can be asked for again."""
+    _fetches().retry(name)
 
 
 def forget_model() -> None:

@@ -144,3 +144,31 @@ def test_a_damaged_run_is_left_out(tmp_path: Path, site: Path) -> None:
     assert [found.path for found in finished_runs(site / "runs", ())] == [run]
     (run / "bundle" / "small-1" / "card.json").write_text("{")
     assert finished_runs(site / "runs", ()) == ()
+
+
+def test_a_model_is_fetched_or_it_says_why_not(
+    open_page: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from cxrviewer.classifiers import getting
+    from cxrviewer.errors import NetworkError
+
+    asked: list[str] = []
+
+    def fetch(name: str, models_dir: Path, tell: Any, **_: object) -> getting.Got:
+        asked.append(name)
+        if len(asked) == 1:
+            raise NetworkError("github.com could not be reached, or fell silent.", "Check the connection.")
+        tell(1.0, "done")
+        return getting.Got(tmp_path, name)
+
+    monkeypatch.setattr(getting, "fetch", fetch)
+    app = open_page(PAGE)
+    assert not asked and not [frame for frame in app.dataframe if "Trained on" in frame.value.columns]
+    app.toggle[0].set_value(True).run()
+    assert not asked, "looking at the list asks no other machine"
+    assert "xrv-densenet121-all" in set(shown(app, "Trained on")["Weights"])
+    app = press(app, "Fetch")
+    until(app, lambda page: "could not be reached" in text_of(page))
+    app = press(app, "Fetch")
+    until(app, lambda page: "was not fetched" not in text_of(page) and "Fetching" not in text_of(page))
+    assert len(asked) == 2 and asked[0] == asked[1]
