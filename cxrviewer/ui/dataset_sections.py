@@ -12,7 +12,6 @@ import streamlit as st
 from cxrviewer.datasets.describing import AGE_STEP, MANY, Description
 from cxrviewer.datasets.near_duplicates import Duplicates, Pair
 from cxrviewer.datasets.remembering import Remembered
-from cxrviewer.labels import plain
 from cxrviewer.reporting.dataset_figures import age_figure, tally_figure, together_figure
 from cxrviewer.ui import resources, shell
 from cxrviewer.ui.charts import show_plain
@@ -21,7 +20,7 @@ from cxrviewer.ui.datasets import waiting
 from cxrviewer.ui.grid import Tile, show_tiles
 from cxrviewer.ui.room import RoomState
 from cxrviewer.ui.room_jobs import Known
-from cxrviewer.ui.words import counted
+from cxrviewer.ui.words import counted, name_label
 
 SAMPLES = 12
 SHOWN_PAIRS = 12
@@ -49,7 +48,7 @@ def overview(one: Remembered, known: Known, room: RoomState) -> None:
                 "Labels together", "of the row's pictures, the share that has the column's label too"
             )
             show_plain(
-                together_figure([plain(name) for name in found.labels], found.together), key="together"
+                together_figure([name_label(name) for name in found.labels], found.together), key="together"
             )
     ages, views, each = st.columns(3, gap="medium")
     with ages:
@@ -67,7 +66,7 @@ def overview(one: Remembered, known: Known, room: RoomState) -> None:
 
 def _label_table(found: Description) -> dict[str, list[object]]:
     return {
-        "Label": [plain(name) for name in found.labels],
+        "Label": [name_label(name) for name in found.labels],
         "Positive": found.positive.tolist(),
         "Negative": found.negative.tolist(),
         "Not stated": found.unstated.tolist(),
@@ -102,7 +101,7 @@ def pictures(one: Remembered, known: Known, room: RoomState) -> None:
     rows, labels = known.dataset.rows, known.description.labels
     with st.container(horizontal=True, vertical_alignment="bottom"):
         label = st.selectbox(
-            "Label", ["any", *labels], format_func=plain, key=f"sample-label-{one.name}", width=220
+            "Label", ["any", *labels], format_func=name_label, key=f"sample-label-{one.name}", width=220
         )
         state = st.selectbox(
             "Is",
@@ -136,7 +135,7 @@ def pictures(one: Remembered, known: Known, room: RoomState) -> None:
 
 
 def _positives(known: Known, index: int) -> str:
-    names = [plain(name) for name, value in known.dataset.rows[index].labels.items() if value == 1]
+    names = [name_label(name) for name, value in known.dataset.rows[index].labels.items() if value == 1]
     return ", ".join(names) or "no positive label"
 
 

@@ -7,13 +7,12 @@ import streamlit as st
 from cxrviewer.datasets.dataset import Part
 from cxrviewer.datasets.describing import Parts
 from cxrviewer.datasets.remembering import Remembered, remember
-from cxrviewer.labels import plain
 from cxrviewer.settings import get_settings
 from cxrviewer.ui import resources, shell
 from cxrviewer.ui.dataset_words import SPLITS
 from cxrviewer.ui.room import RoomState
 from cxrviewer.ui.room_jobs import Known
-from cxrviewer.ui.words import counted
+from cxrviewer.ui.words import counted, name_label
 
 SEED = 1
 """A recipe's own default; another seed deals other groups in the same shares."""
@@ -106,7 +105,9 @@ def _offer_people(wanted: Remembered, known: Known, room: RoomState) -> None:
 def _table(parts: Parts) -> None:
     """Parts as columns, labels as rows."""
     names = [part.value for part in Part]
-    table: dict[str, list[object]] = {"": ["Pictures", "Patients", *(plain(name) for name in parts.labels)]}
+    table: dict[str, list[object]] = {
+        "": ["Pictures", "Patients", *(name_label(name) for name in parts.labels)]
+    }
     for number, name in enumerate(names):
         table[name] = [parts.images[number], parts.patients[number], *parts.positive[number].tolist()]
     st.dataframe(table, hide_index=True, height="content")
@@ -114,7 +115,7 @@ def _table(parts: Parts) -> None:
         "Below patients: positive pictures of each label. Nobody stands in two parts; that is checked before every run."
     )
     few = [
-        plain(name)
+        name_label(name)
         for name, count in zip(parts.labels, parts.positive[2], strict=True)
         if 0 < count < FEW_POSITIVES
     ]

@@ -16,6 +16,7 @@ from cxrviewer.ui import shell
 from cxrviewer.ui.dataset_words import SPLITS
 from cxrviewer.ui.forms import Form, ask, ask_all
 from cxrviewer.ui.recipe import GROUPS, HEADS, OWN, STAGE, Ask, Group, heads_word, info_of, suggested_id, word
+from cxrviewer.ui.words import name_label
 
 
 def show_recipe(form: Form, known: Sequence[Remembered], labels: Sequence[str]) -> None:
@@ -139,7 +140,7 @@ def _heads(form: Form, labels: Sequence[str]) -> None:
         own: list[str] = [] if isinstance(stated, str) else list(stated)
         key = form.bind("heads.labels", own)
         st.multiselect(
-            "Labels", [*labels, *(name for name in own if name not in labels)], key=key, format_func=plain,
+            "Labels", [*labels, *(name for name in own if name not in labels)], key=key, format_func=name_label,
             placeholder="those of the data sets", on_change=partial(_take_labels, form, key),
         )  # fmt: skip
 

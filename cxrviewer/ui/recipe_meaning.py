@@ -10,7 +10,7 @@ import numpy as np
 import streamlit as st
 
 from cxrviewer.datasets.remembering import Remembered
-from cxrviewer.labels import VOCABULARIES, canonical, plain
+from cxrviewer.labels import VOCABULARIES, canonical
 from cxrviewer.training.config import Source, TrainingConfig
 from cxrviewer.ui import launching, resources, shell
 from cxrviewer.ui.datasets import waiting
@@ -20,6 +20,7 @@ from cxrviewer.ui.recipe_examples import show_examples
 from cxrviewer.ui.room import RoomState
 from cxrviewer.ui.room_jobs import Known
 from cxrviewer.ui.runs import duration
+from cxrviewer.ui.words import name_label
 
 _WAIT = 1.5
 GB = 2**30
@@ -97,14 +98,14 @@ def show_balance(balance: Balance) -> None:
         share = counts[0, 0] / stated if stated else float("nan")
         one_sided = not stated or share in (0.0, 1.0)
         values = (
-            plain(label), int(counts[0, 0]), int(counts[0, 1]), "–" if not stated else f"{share:.2f}",
+            name_label(label), int(counts[0, 0]), int(counts[0, 1]), "–" if not stated else f"{share:.2f}",
             "–" if one_sided else f"{1 - share:.2f}", "–" if one_sided else f"{share:.2f}",
             int(counts[1, 0]), int(counts[2, 0]),
         )  # fmt: skip
         for name, value in zip(table, values, strict=True):
             table[name].append(value)
     st.dataframe(table, hide_index=True, height="content" if len(balance.rows) < 7 else 230)
-    silent = [plain(label) for label, counts in balance.rows.items() if not counts[0].all()]
+    silent = [name_label(label) for label, counts in balance.rows.items() if not counts[0].all()]
     if silent:
         shell.note(
             f"Not both classes to learn from: {', '.join(silent[:6])}{' and others' if len(silent) > 6 else ''}.",
