@@ -81,6 +81,6 @@ def refresh_norms(average: nn.Module, like: nn.Module, batches: Iterable[Batch])
         norm.momentum = None  # a mean over all batches, each as heavy as the next
         norm.train()
     for batch in islice(batches, NORM_BATCHES):
-        average.classifier(batch.pictures)
+        average.get_submodule("classifier")(batch.pictures)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum

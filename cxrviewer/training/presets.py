@@ -53,7 +53,7 @@ class Preset:
                 "are given.",
                 "Give one folder for each, in this order.",
             )
-        sources = [source | {"root": str(root)} for source, root in zip(self.sources, roots, strict=True)]
+        sources = [{**source, "root": str(root)} for source, root in zip(self.sources, roots, strict=True)]
         try:
             return TrainingConfig.model_validate({**self.recipe, "id": id, "sources": sources})
         except ValidationError as exc:
@@ -84,7 +84,7 @@ PRESETS: dict[str, Preset] = {
         {
             "heads": [PNEUMONIA_HEAD], "backbone": "small-cnn", "stages": [{"size": 96, "epochs": 3}],
             "preparation": {"normalisation": "zero-one"}, "dropout": 0.2, "ema_decay": 0.0,
-            "augmentation": {**STILL, "degrees": 8, "shift": 0.05}, "scope_epochs": 3,
+            "augmentation": {**STILL, "degrees": 8, "shift": 0.05}, "scope_epochs": 2,
         },
     ),
     "quick-nih": Preset(
@@ -95,7 +95,7 @@ PRESETS: dict[str, Preset] = {
         ({"name": "nih", "draws": 800, "tune": 0.15, "report": 0.15},),
         {
             "heads": [{"name": "findings", "labels": "nih-14"}], "stages": [{"size": 96, "epochs": 3}],
-            "ema_decay": 0.95, "scope_epochs": 3,
+            "ema_decay": 0.95, "scope_epochs": 2,
         },
     ),
     "nih-densenet121-320": Preset(
