@@ -349,3 +349,22 @@ def test_a_run_with_too_many_damaged_pictures_does_not_start(
     with pytest.raises(UnreadableError, match="11 of 80 pictures cannot be read"):
         make_ready(config, gather(config), tmp_path, lambda _: None, lambda: None)
     assert len(json.loads((tmp_path / DAMAGED).read_text("utf-8"))) == 11
+
+
+def test_a_member_of_a_larger_file_is_known_by_where_it_lies(tmp_path: Path) -> None:
+    """A record of a shard; one that does not say where it lies is read each time."""
+    from cxrviewer.datasets.nih_tfrecord import Encoded
+    from cxrviewer.datasets.tfrecords import Record
+
+    shard = tmp_path / "000-2.tfrec"
+    shard.write_bytes(bytes(100))
+    one, again, other = (stamp_of(Encoded("a.jpeg", Record(shard, offset, 10))) for offset in (12, 12, 50))
+    assert one is not None and one == again and one != other
+
+    class Nowhere:
+        name = "a"
+
+        def read_bytes(self) -> bytes:
+            return b""
+
+    assert stamp_of(Nowhere()) is None
