@@ -35,18 +35,25 @@ def show_getting() -> None:
         st.session_state[_WANTED] = name
         resources.forget_fetch(name)  # an attempt that failed is made again
     if wanted := st.session_state.get(_WANTED):
-        _watch(wanted)
+        _tell(wanted)
+
+
+def _tell(name: str) -> None:
+    """How far a fetch is, or why it failed; nothing more once it is there, since the list says so."""
+    job = resources.fetched(name)
+    if not job.finished:
+        _watch(name)
+    elif job.failure is not None:
+        shell.note(f"{name} was not fetched.", job.failure.message, kind="error")
+    elif job.state is JobState.DONE:
+        st.session_state.pop(_WANTED, None)
+        st.rerun()
 
 
 @st.fragment(run_every=1.0)
 def _watch(name: str) -> None:
-    """How far it is, until it is there or has failed."""
     job = resources.fetched(name)
-    if not job.finished:
-        shell.quiet(f"Fetching {name}. The page may be left meanwhile.")
-        st.progress(job.progress)
-    elif job.state is JobState.DONE:
-        st.session_state.pop(_WANTED, None)
+    if job.finished:
         st.rerun()
-    elif job.failure is not None:
-        shell.note(f"{name} was not fetched.", job.failure.message, kind="error")
+    shell.quiet(f"Fetching {name}. The page may be left meanwhile.")
+    st.progress(job.progress)

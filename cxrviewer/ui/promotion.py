@@ -119,19 +119,27 @@ def _by_cards(card: Card, serving: Card) -> None:
         shell.quiet("The two cards have no label of the same data set in common.")
 
 
-@st.fragment(run_every=1.0)
 def _by_pictures(card: Card, run: Path, serving: str) -> None:
-    """Watches the comparison while it is computed, and shows it when it is there."""
+    """How far the comparison is; then what it says, and the question."""
     job = resources.comparison(run, serving)
     if not job.finished:
-        shell.quiet("Comparing on the pictures of the run's report part.")
-        st.progress(job.progress)
+        _watch(run, serving)
         return
     if job.state is JobState.DONE and job.result is not None:
         show_compared(job.result)
     elif job.failure is not None:
         shell.note("The two could not be compared.", job.failure.message, kind="error")
     _ask(card, run)
+
+
+@st.fragment(run_every=1.0)
+def _watch(run: Path, serving: str) -> None:
+    """Only while there is something to wait for: what is done is not drawn again every second."""
+    job = resources.comparison(run, serving)
+    if job.finished:
+        st.rerun()
+    shell.quiet("Comparing on the pictures of the run's report part.")
+    st.progress(job.progress)
 
 
 def show_compared(found: Comparison) -> None:
