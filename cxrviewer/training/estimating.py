@@ -120,13 +120,18 @@ def measure(config: TrainingConfig) -> Pace:
 
 def main() -> int:
     """The process's own part."""
+    from pydantic import ValidationError
+
     from cxrviewer.errors import CxrError
-    from cxrviewer.training.config import TrainingConfig
+    from cxrviewer.training.config import TrainingConfig, sentences_of
 
     try:
         pace = measure(TrainingConfig.model_validate_json(sys.stdin.read()))
     except CxrError as error:
-        json.dump({"message": str(error)}, sys.stdout)
+        json.dump({"message": error.message}, sys.stdout)
+        return 1
+    except ValidationError as error:
+        json.dump({"message": ". ".join(sentences_of(error)) + "."}, sys.stdout)
         return 1
     json.dump(asdict(pace), sys.stdout)
     return 0
