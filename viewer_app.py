@@ -6,6 +6,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from cxrviewer.ui.first_visit import go_on_if_mistaken
+
 # A file of our own: an emoji or a Material icon here would be fetched from elsewhere.
 ICON = Path(__file__).parent / "cxrviewer" / "ui" / "icon.svg"
 st.set_page_config(
@@ -22,4 +24,5 @@ pages = [
     st.Page("pages/training/runs.py", title="Training runs", url_path="runs"),
 ]
 
+go_on_if_mistaken([page.url_path for page in pages])
 st.navigation(pages, position="top").run()

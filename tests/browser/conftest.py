@@ -81,8 +81,8 @@ def _wait(url: str, server: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.fixture
-def page(chromium: str, app_url: str, tmp_path: Path) -> Iterator[Any]:
-    """The worklist in a fresh profile. What the page asks of other hosts, and scripts' alerts, are collected."""
+def tab(chromium: str, tmp_path: Path) -> Iterator[Any]:
+    """A tab of a fresh profile. What it asks of other hosts, and scripts' alerts, are collected."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
@@ -97,10 +97,16 @@ def page(chromium: str, app_url: str, tmp_path: Path) -> Iterator[Any]:
         tab.outside, tab.alerts = [], []
         tab.on("request", lambda request: _note_outside(tab.outside, request.url))
         tab.on("dialog", lambda dialog: (tab.alerts.append(dialog.message), dialog.dismiss()))
-        tab.goto(app_url)
-        tab.get_by_text("Drop chest radiographs here").wait_for()
         yield tab
         context.close()
+
+
+@pytest.fixture
+def page(tab: Any, app_url: str) -> Any:
+    """The worklist."""
+    tab.goto(app_url)
+    tab.get_by_text("Drop chest radiographs here").wait_for()
+    return tab
 
 
 def _note_outside(outside: list[str], url: str) -> None:

@@ -60,6 +60,13 @@ def test_a_reload_comes_back_to_the_same_study(page: Any) -> None:
     page.locator("[data-pane=film] img.base.loaded").wait_for()
 
 
+def test_the_first_visit_to_a_server_may_go_straight_to_a_page(tab: Any, app_url: str) -> None:
+    tab.goto(f"{app_url}/models")
+    tab.get_by_text("tiny-1").first.wait_for()
+    assert tab.url == f"{app_url}/models"
+    assert not tab.get_by_text("Page not found").count()
+
+
 def test_a_broken_file_beside_a_good_one_and_hostile_names_stay_text(page: Any) -> None:
     good = phantom_dicom(make_phantom(7, size=256))
     drop(page, (HOSTILE, good), ("bad-" + HOSTILE, good[: len(good) // 2]))
