@@ -71,7 +71,15 @@ def read(root: Path) -> Dataset:
             rows.append(Row(image, patient, patient, labels))
     missing, notes = _compare(root / LISTING, names, rows)
     return Dataset(
-        "nih-tfrecord", root, tuple(rows), (*LABELS, NO_FINDING), missing, LICENCE, CITATION, notes, members=members
+        "nih-tfrecord",
+        root,
+        tuple(rows),
+        (*LABELS, NO_FINDING),
+        missing,
+        LICENCE,
+        CITATION,
+        notes,
+        members=members,
     )
 
 
