@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-GROUND = {"labels", "errors", "settings", "logs", "privacy", "process"}
+GROUND = {"labels", "errors", "settings", "logs", "privacy", "process", "files"}
 """Files that every room may know; they know only each other."""
 
 KNOWS: dict[str, set[str]] = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +12,7 @@ import typer
 from cxrviewer.cli.output import answering, progress, say, say_json
 from cxrviewer.cli.predicting import AsJson
 from cxrviewer.cli.results import report_after
-from cxrviewer.errors import CxrError, NotFoundError
+from cxrviewer.errors import NotFoundError
 
 if TYPE_CHECKING:
     from cxrviewer.training.run_listing import RunStatus
@@ -193,9 +192,7 @@ def _tick() -> None:
     from cxrviewer.settings import get_settings
     from cxrviewer.training.runs import tick
 
-    # A disk that cannot be written to must not hide the runs that it holds.
-    with suppress(OSError, CxrError):
-        tick(get_settings().runs_dir)
+    tick(get_settings().runs_dir)
 
 
 def pace_of(status: RunStatus) -> str:

@@ -16,8 +16,9 @@ from typing import Any, BinaryIO, cast
 import torch
 
 from cxrviewer.errors import NotFoundError, UnreadableError
+from cxrviewer.files import new_file, settle, write_whole
 from cxrviewer.training.checkpoint_names import epochs_of, mark_of, newest, resolved, unmarked, whole
-from cxrviewer.training.disk import new_file, settle, sweep, write_whole
+from cxrviewer.training.disk import sweep
 
 KEPT = 2
 _CHUNK = 2**20

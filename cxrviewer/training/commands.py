@@ -25,7 +25,8 @@ from cxrviewer.training.fit import fit
 from cxrviewer.training.publishing import publish
 from cxrviewer.training.queueing import claim, tick
 from cxrviewer.training.reporter import Tell
-from cxrviewer.training.run_folder import RunFolder, State
+from cxrviewer.training.run_folder import RunFolder
+from cxrviewer.training.run_listing import State
 from cxrviewer.training.runs import default_device
 from cxrviewer.training.tickets import TICKET, Ticket, read_ticket, write_ticket
 
@@ -51,9 +52,7 @@ def train(config: Path, run_dir: Path | None = None, resume: bool = False, tell:
             raise
         raise told from exc
     finally:
-        # Whatever became of this one: its device is free.
-        with suppress(OSError, CxrError):
-            tick(path.parent)
+        tick(path.parent)  # whatever became of this one: its device is free
 
 
 def _work(config: TrainingConfig, run: RunFolder, resume: bool, tell: Tell | None) -> Path:

@@ -8,10 +8,13 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from cxrviewer.errors import ConfigurationError, NotFoundError
+from cxrviewer.files import read_small
 from cxrviewer.labels import PNEUMONIA, Head
 from cxrviewer.training.rules import faults
 
 Recipe = TypeVar("Recipe", bound=BaseModel)
+
+_MOST_BYTES = 2**20
 
 
 class _Frozen(BaseModel):
@@ -236,9 +239,13 @@ def read_as(kind: type[Recipe], path: Path) -> Recipe:
             "The configuration file does not exist.", "Name a JSON file; docs/training.md shows one."
         )
     try:
-        return kind.model_validate_json(path.read_bytes())
+        return kind.model_validate_json(read_small(path, _MOST_BYTES))
     except ValidationError as exc:
         raise refusal(exc) from exc
+    except OSError as exc:
+        raise ConfigurationError(
+            "The configuration file is larger than 1 MiB, or cannot be read.", "Name a recipe."
+        ) from exc
 
 
 def refusal(exc: ValidationError) -> ConfigurationError:

@@ -1,20 +1,16 @@
-"""Files of a run are written whole or not at all, and a disk that refuses is told in a sentence (G20, G21)."""
+"""What a run asks of its disk beside `files`: a disk that refuses is told in a sentence, lines are whole (G20, G21)."""
 
 from __future__ import annotations
 
 import errno
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
 
 from cxrviewer.errors import StorageError
-
-NEW = ".new"
-"""Ends the name of a file that is not finished yet."""
+from cxrviewer.files import NEW
 
 _TROUBLE = {
     errno.ENOSPC: ("The disk of the training runs is full.", "Free some space, then resume the run."),
@@ -48,35 +44,6 @@ def telling() -> Iterator[None]:
         raise told from exc
 
 
-@contextmanager
-def new_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write; under its name it exists only when all of it is on the disk.
-
-    A temporary name beside it, fsync of the file, rename, fsync of the folder: after a crash or a power cut at any
-    moment the name holds the old content or the new one. Whatever is raised inside is raised again, and the
-    temporary file is removed, so that a full disk is not left fuller.
-    """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}{NEW}")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        # Interrupts included: only a process that is killed leaves its temporary file behind (`sweep`).
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
-    settle(path.parent)
-
-
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Replace a small file. Raises OSError; the old content then stays."""
-    with new_file(path) as file:
-        file.write(content.encode() if isinstance(content, str) else content)
-
-
 def overwrite(path: Path, content: str) -> None:
     """Put a small text in the place of a file's content, in the space that the file has already. Raises OSError.
 
@@ -102,17 +69,6 @@ def append_whole(path: Path, text: str) -> None:
             with suppress(OSError):
                 file.truncate(before)
             raise
-
-
-def settle(folder: Path) -> None:
-    """Bring a folder's names to the disk: a rename or removal is durable only then."""
-    if sys.platform == "win32":  # which cannot open a folder, and orders its renames by itself
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def sweep(folder: Path) -> None:

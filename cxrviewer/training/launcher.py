@@ -12,11 +12,10 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
 
-from cxrviewer.errors import UnsupportedError
+from cxrviewer.errors import ConfigurationError, UnsupportedError
 from cxrviewer.training.processes import Process, process_of
 from cxrviewer.training.run_folder import RunFolder
 from cxrviewer.training.run_listing import RunStatus
@@ -42,7 +41,10 @@ class Launcher(Protocol):
         """True where the run's own process is there and has not ended."""
 
     def cancel(self, run: RunStatus, hard: bool) -> None:
-        """Ask it to stop after its present step; hard: end it now. Another process is never touched."""
+        """Ask it to stop after its present step; hard: end it now. Another process is never touched.
+
+        Raises ConfigurationError where it belongs to another user.
+        """
 
 
 class LocalLauncher:
@@ -97,8 +99,14 @@ class LocalLauncher:
         for number in (signal.SIGTERM, signal.SIGKILL):
             if not run.process.alive:
                 return
-            with suppress(ProcessLookupError):
+            try:
                 _send(run.process.pid, number)
+            except ProcessLookupError:
+                return
+            except PermissionError as exc:
+                raise ConfigurationError(
+                    f"The process of the run {run.id} belongs to another user.", "Ask them to stop it."
+                ) from exc
             self._wait(run.process)
 
     def _wait(self, process: Process) -> None:

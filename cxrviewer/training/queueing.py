@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from cxrviewer.errors import ConfigurationError, CxrError
+from cxrviewer.errors import ConfigurationError, CxrError, NotFoundError
 from cxrviewer.training.disk import storage_error
 from cxrviewer.training.launcher import LOCAL, Launcher
 from cxrviewer.training.processes import this_process
@@ -43,12 +43,14 @@ def waiting(runs: Sequence[RunStatus]) -> list[RunStatus]:
 def tick(runs_dir: Path, launcher: Launcher = LOCAL) -> tuple[RunStatus, ...]:
     """Start what is queued for devices that are free; returns what was started. Cheap where nothing waits.
 
-    A run that cannot be started is marked failed, with the reason, and the next one has its turn.
+    A run that cannot be started is marked failed, with the reason, and the next one has its turn. Where the disk
+    refuses even that, all stays as it is until someone looks again: runs can be shown from a full or read-only disk.
     """
     if not waiting(list_runs(runs_dir)):
         return ()
-    with locked(runs_dir):
+    with suppress(OSError), locked(runs_dir):
         return tuple(start_free(runs_dir, launcher))
+    return ()
 
 
 def start_free(runs_dir: Path, launcher: Launcher) -> Iterator[RunStatus]:
@@ -65,14 +67,19 @@ def start_free(runs_dir: Path, launcher: Launcher) -> Iterator[RunStatus]:
 
 
 def _start(run: RunStatus, launcher: Launcher) -> RunStatus | None:
-    folder = RunFolder(run.path)
     try:
+        if not (run.path / "config.json").is_file():
+            raise NotFoundError("Its configuration is gone.", "Delete the run, and start a new one.")
         process = launcher.launch(run.path)
         # The process waits for the lock before it says anything itself, so this is not written over its words.
-        folder.status("running", run.progress, "starting", process)
+        RunFolder(run.path).status("running", run.progress, "starting", process)
     except (CxrError, OSError) as exc:
+        if not run.path.is_dir():
+            return None  # removed by hand meanwhile; it must not come back as an empty run
         told = exc if isinstance(exc, CxrError) else storage_error(exc)
-        folder.status("failed", run.progress, str(told) if told else f"could not start: {type(exc).__name__}")
+        RunFolder(run.path).status(
+            "failed", run.progress, str(told) if told else f"could not start: {type(exc).__name__}"
+        )
         return None
     return read_status(run.path)
 

@@ -11,8 +11,9 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from cxrviewer.files import write_whole
 from cxrviewer.training.config import TrainingConfig
-from cxrviewer.training.disk import append_whole, telling, write_whole
+from cxrviewer.training.disk import append_whole, telling
 from cxrviewer.training.pacing import Pacemaker
 from cxrviewer.training.pictures import Batch
 from cxrviewer.training.processes import memory_bytes

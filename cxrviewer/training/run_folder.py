@@ -11,20 +11,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from cxrviewer.datasets.splits import SplitRow, write_split
 from cxrviewer.errors import CancelledError
+from cxrviewer.files import write_whole
 from cxrviewer.training.checkpoint_names import newest
 from cxrviewer.training.config import TrainingConfig
-from cxrviewer.training.disk import append_whole, overwrite, write_whole
+from cxrviewer.training.disk import append_whole, overwrite
 from cxrviewer.training.processes import Process, this_process
+from cxrviewer.training.run_listing import State
 from cxrviewer.training.tickets import read_ticket
 
 BEAT_SECONDS = 5.0
-
-State = Literal["queued", "running", "finished", "failed", "cancelled"]
-"""What a run says of itself; a reader calls a run whose process is gone `lost`."""
 
 
 @dataclass(frozen=True)

@@ -2,21 +2,62 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cxrviewer.files import read_small, read_table
 from cxrviewer.training.processes import Process
+from cxrviewer.training.tickets import DEVICE
 
 LOST_SECONDS = 60.0
 """A run that has not told anything for this long is dead, whatever its last word was."""
 
+State = Literal["queued", "running", "finished", "failed", "cancelled"]
+"""What a run says of itself; a reader calls a run whose process is gone `lost`."""
+
+_MOST_BYTES = 65_536
+_MOST_WORDS = 2_000
+_FAR = 10**12
+"""Above every number of seconds, epochs or pictures."""
+
 LOG_LINES = 40
 _LOG_BYTES = 16_384
+
+
+_COUNTS = Field(ge=0, le=_FAR)
+_Count = Annotated[float, _COUNTS]
+
+
+class _LastWord(BaseModel):
+    """`status.json` as it must be, whoever wrote it; what it holds besides is of no concern."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    state: State
+    heartbeat: _Count
+    progress: float = Field(ge=0, le=1)
+    message: str
+    seconds: Annotated[int, _COUNTS]
+    device: str = Field("cpu", pattern=DEVICE)
+    submitted: _Count = 0.0
+    epoch: Annotated[int, _COUNTS] | None = None
+    epochs: Annotated[int, _COUNTS] | None = None
+    images_per_second: _Count | None = None
+    eta_seconds: Annotated[int, _COUNTS] | None = None
+    memory_bytes: Annotated[int, Field(ge=0, le=2**60)] | None = None
+    pid: int = Field(0, ge=0, lt=2**31)
+    born: str | None = None
+    host: str = ""
+
+    @property
+    def process(self) -> Process | None:
+        """Who works on the run; runs of earlier programs did not say so."""
+        return None if self.born is None else Process(self.pid, self.born, self.host)
 
 
 @dataclass(frozen=True)
@@ -90,34 +131,29 @@ def read_status(path: Path, now: float | None = None) -> RunStatus | None:
     from here (another machine or container, a restart since), after a minute without a heartbeat.
     """
     try:
-        content = json.loads((path / "status.json").read_text(encoding="utf-8"))
-        state, heartbeat = str(content["state"]), float(content["heartbeat"])
-        process = (
-            Process(int(content["pid"]), str(content["born"]), str(content["host"]))
-            if "born" in content
-            else None
-        )
-        silent = (time.time() if now is None else now) - heartbeat
-        if state == "running" and (silent > LOST_SECONDS or _gone(process)):
-            state = "lost"
-        return RunStatus(
-            id=path.name,
-            path=path,
-            state=state,
-            progress=float(content["progress"]),
-            message=str(content["message"]),
-            heartbeat=heartbeat,
-            seconds=int(content["seconds"]),
-            device=str(content.get("device", "cpu")),
-            submitted=float(content.get("submitted", 0.0)),
-            process=process,
-            **{name: content.get(name) for name in _PACE},
-        )
-    except (OSError, ValueError, KeyError, TypeError):
+        last = _LastWord.model_validate_json(read_small(path / "status.json", _MOST_BYTES))
+    except (OSError, ValidationError):
         return None
-
-
-_PACE = ("epoch", "epochs", "images_per_second", "eta_seconds", "memory_bytes")
+    # A heartbeat from the future is none: the clock was put back, or another hand wrote it.
+    silent = abs((time.time() if now is None else now) - last.heartbeat)
+    lost = last.state == "running" and (silent > LOST_SECONDS or _gone(last.process))
+    return RunStatus(
+        id=path.name,
+        path=path,
+        state="lost" if lost else last.state,
+        progress=last.progress,
+        message=last.message[:_MOST_WORDS],
+        heartbeat=last.heartbeat,
+        seconds=last.seconds,
+        device=last.device,
+        submitted=last.submitted,
+        epoch=last.epoch,
+        epochs=last.epochs,
+        images_per_second=last.images_per_second,
+        eta_seconds=last.eta_seconds,
+        memory_bytes=last.memory_bytes,
+        process=last.process,
+    )
 
 
 def _gone(process: Process | None) -> bool:
@@ -126,11 +162,7 @@ def _gone(process: Process | None) -> bool:
 
 def last_metrics(path: Path) -> dict[str, str]:
     """The last row of `metrics.csv`; empty where there is none yet."""
-    try:
-        with (path / "metrics.csv").open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except OSError:
-        return {}
+    rows = read_table(path / "metrics.csv")
     return {name: value for name, value in rows[-1].items() if name} if rows else {}
 
 

@@ -19,7 +19,7 @@ from cxrviewer.training.launcher import LOCAL, Launcher
 from cxrviewer.training.queueing import locked, start_free, tick
 from cxrviewer.training.run_folder import RunFolder
 from cxrviewer.training.run_listing import RunStatus, read_status
-from cxrviewer.training.tickets import Ticket, read_ticket, write_ticket
+from cxrviewer.training.tickets import DEVICE, Ticket, read_ticket, write_ticket
 
 __all__ = ["cancel", "clone_config", "default_device", "delete", "resume", "submit", "tick", "with_id"]
 
@@ -172,7 +172,7 @@ def default_device() -> str:
 
 
 def _device_of(name: str) -> str:
-    if re.fullmatch(r"cpu|cuda:\d{1,3}", name) is None:
+    if re.fullmatch(DEVICE, name) is None:
         raise ConfigurationError("There is no device of that name.", "Name cpu, or cuda:0, cuda:1, ...")
     return name
 

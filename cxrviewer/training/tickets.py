@@ -6,10 +6,16 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from cxrviewer.training.disk import write_whole
+from pydantic import Field, TypeAdapter, ValidationError
+
+from cxrviewer.files import read_small, write_whole
 
 TICKET = "ticket.json"
+DEVICE = r"^(cpu|cuda:[0-9]{1,3})$"
+"""What a device is called."""
+_MOST_BYTES = 65_536
 
 
 @dataclass(frozen=True)
@@ -21,10 +27,13 @@ class Ticket:
     number gives the same weights, bit by bit, after a resume.
     """
 
-    device: str = "cpu"
-    submitted: float = 0.0
+    device: Annotated[str, Field(pattern=DEVICE)] = "cpu"
+    submitted: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     folder: str = ""
-    threads: int = 0
+    threads: Annotated[int, Field(ge=0, le=4096)] = 0
+
+
+_TICKETS = TypeAdapter(Ticket)
 
 
 def write_ticket(path: Path, ticket: Ticket) -> None:
@@ -35,12 +44,6 @@ def write_ticket(path: Path, ticket: Ticket) -> None:
 def read_ticket(path: Path) -> Ticket:
     """A run's ticket; the default one for runs made before there were tickets."""
     try:
-        content = json.loads((path / TICKET).read_text(encoding="utf-8"))
-        return Ticket(
-            device=str(content["device"]),
-            submitted=float(content["submitted"]),
-            folder=str(content["folder"]),
-            threads=int(content["threads"]),
-        )
-    except (OSError, ValueError, KeyError, TypeError):
+        return _TICKETS.validate_json(read_small(path / TICKET, _MOST_BYTES))
+    except (OSError, ValidationError):
         return Ticket()
