@@ -25,7 +25,7 @@ def go_on_if_mistaken(paths: Collection[str]) -> None:
         return
     PagesManager.uses_pages_directory = False
     name = context.pages_manager.intended_page_name
-    if name in paths:
+    if name and name in paths:
         # Percent signs for all that an address might say besides: it becomes part of a script.
         query = urlencode(st.query_params.to_dict())
         st.html(

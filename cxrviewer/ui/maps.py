@@ -13,7 +13,7 @@ from streamlit.delta_generator import DeltaGenerator
 from cxrviewer.classifiers.prediction import Prediction
 from cxrviewer.reading import Job, JobState
 from cxrviewer.studies.radiograph import Radiograph
-from cxrviewer.ui import colouring, film, resources, shell, spread, words
+from cxrviewer.ui import colouring, film, regions, resources, shell, spread, words
 from cxrviewer.ui.state import ViewerState, bind, keep
 from cxrviewer.ui.viewport import Pane, show_panes
 from cxrviewer.ui.viewport.media import address
@@ -123,8 +123,10 @@ def _draw(
         with column:
             if job.failure is not None:
                 _again(method, job)
-            if method == spread.METHOD:
-                spread.control(radiograph, job, more)
+            if method == spread.METHOD and job.result is not None:
+                with st.container(key="lime-tools", horizontal=True, vertical_alignment="center"):
+                    regions.control()
+                    spread.control(radiograph, job, more)
     if running and all(job.finished for job in (*jobs.values(), *([more] if more else []))):
         # All there: the page is drawn once more, without a clock.
         st.rerun()
@@ -150,7 +152,8 @@ def _pane(method: str, job: Job[Explanation], radiograph: Radiograph, state: Vie
     alt = f"{kind.title} of {state.finding}"
     if found is None:
         return _waiting(Pane(method, kind.title, base, alt, hint=kind.meaning), job)
-    drawn = colouring.layer(found, signed=kind.signed, keep_top=state.keep_top, colours=state.colours)
+    part, keep_top = regions.shown(found, state)
+    drawn = colouring.layer(part, signed=kind.signed, keep_top=keep_top, colours=state.colours)
     return Pane(
         method,
         kind.title,

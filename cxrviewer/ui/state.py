@@ -24,6 +24,7 @@ class ViewerState:
     point, prevalence: by which operating point, and at which share of pneumonia, scores are shown; "" and 0:
     the site's own.
     opacity: in [0, 1]; keep_top: percent of the map's pixels to show; colours: a name of `maps.COLOURS`.
+    regions: of LIME, a name of `regions.REGIONS`.
     """
 
     study: str | None = None
@@ -37,6 +38,7 @@ class ViewerState:
     opacity: float = 0.55
     keep_top: int = 30
     colours: str = "magma"
+    regions: str = "5 for, 5 against"
     spread: str | None = None
     point: str = ""
     prevalence: float = 0.0

@@ -11,9 +11,13 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from support.page_reading import VIEWER, answered, components, pane_of, take_in, text_of, until
 
+from cxrviewer.classifiers.targets import Target
 from cxrviewer.errors import CancelledError, ConfigurationError
+from cxrviewer.explainers.explainer import Explanation
+from cxrviewer.labels import Head
 from cxrviewer.reading import Reader
-from cxrviewer.ui import resources, spread
+from cxrviewer.ui import regions, resources, spread
+from cxrviewer.ui.state import ViewerState
 
 CHOOSER = "Why this answer?"
 
@@ -198,3 +202,29 @@ def test_a_session_reads_the_scores_its_own_way_and_stores_nothing_of_it(open_pa
     app.button[[b.label for b in app.button].index("Back to the site's settings")].click().run()
     assert components(app, "rows")[0]["rows"] == before
     assert "as in training" in text_of(app)
+
+
+def test_lime_shows_its_strongest_regions_for_and_against_or_all(open_page: Any) -> None:
+    app = until(asked(open_page), all_drawn)
+    few = pane_of(app, "lime")["overlay"]
+    grad_cam = pane_of(app, "gradcam")["overlay"]
+    app.selectbox(key="viewer.regions").set_value("all").run()
+    assert pane_of(app, "lime")["overlay"] != few
+    assert pane_of(app, "gradcam")["overlay"] == grad_cam
+    app.selectbox(key="viewer.regions").set_value("5 for").run()
+    assert pane_of(app, "lime")["overlay"] not in (few, None)
+
+
+def test_the_regions_that_are_shown() -> None:
+    weights = np.arange(-7, 7, dtype=np.float32)
+    found = Explanation(
+        method="lime", target=Target(Head.FINDINGS, "Mass"), grid=np.tile(weights, (2, 1)), shape=(2, 14), seconds=0.0,
+        parameters={}, admits={}, digest="d", weights_sha256="w",
+        segments=np.tile(np.arange(14, dtype=np.int32), (2, 1)),
+    )  # fmt: skip
+    part, keep = regions.shown(found, ViewerState())
+    assert part.grid[0].tolist() == [-7, -6, -5, -4, -3, 0, 0, 0, 0, 2, 3, 4, 5, 6]
+    assert keep == 100
+    whole, keep = regions.shown(found, ViewerState(regions="all", keep_top=40))
+    assert whole is found
+    assert keep == 40
