@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from cxrviewer.classifiers.card import CARD, Card, read_card
 from cxrviewer.errors import ModelBundleError
+from cxrviewer.files import write_whole
 from cxrviewer.settings import Settings, get_settings
 
 if TYPE_CHECKING:
@@ -197,8 +198,6 @@ def _choose(choices: list[str], settings: Settings) -> Path:
     """Write the last of the choices as the present one, and the others as the way back, by one rename."""
     *earlier, model_id = choices[-KEPT_CHOICES:]
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    choice = settings.data_dir / CHOICE
-    temporary = choice.with_suffix(".new")
     content = {"model": model_id} | ({"earlier": earlier} if earlier else {})
-    temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
-    return temporary.replace(choice)
+    write_whole(settings.data_dir / CHOICE, json.dumps(content) + "\n")
+    return settings.data_dir / CHOICE

@@ -23,6 +23,7 @@ from cxrviewer.datasets.splits import Part
 from cxrviewer.errors import NotFoundError
 from cxrviewer.evaluation.overlap import mean_interval
 from cxrviewer.explainers import EXPLAINERS, explainer
+from cxrviewer.files import write_whole
 from cxrviewer.labels import PNEUMONIA, Head, canonical
 from cxrviewer.settings import get_settings
 from cxrviewer.studies.opening import open_study
@@ -81,9 +82,7 @@ def check_maps(run: Path, sample: int, seed: int, tell: Tell) -> dict[str, Any]:
     chosen = {name: cases if name in QUICK else [cases[i] for i in sorted(drawn)] for name in EXPLAINERS}
     found = _judged(serving, material, chosen, tell)
     content = {"sample": sample, "seed": seed, "model": bundle.card.id} | summary(cases, found)
-    temporary = run / f"{EXPLANATIONS}.new"
-    temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    temporary.replace(run / EXPLANATIONS)
+    write_whole(run / EXPLANATIONS, json.dumps(content, indent=1, allow_nan=False) + "\n")
     return content
 
 

@@ -15,6 +15,7 @@ import plotly.graph_objects as go
 import plotly.io
 from plotly.offline import get_plotlyjs
 
+from cxrviewer.files import write_whole
 from cxrviewer.reporting.figures import COLOURS, CONFIG, FIGURES, GROUND, LINE, PANEL, QUIET, TEXT
 from cxrviewer.reporting.report import Block, Curves, Lines, Paragraph, Report, Section, Sliders, Table
 from cxrviewer.reporting.wording import label_name
@@ -70,9 +71,7 @@ for (const box of document.querySelectorAll('.slider')) {
 
 def write_html(report: Report, path: Path) -> None:
     """Write the page by one rename."""
-    temporary = path.with_name(f"{path.name}.new")
-    temporary.write_text(html_of(report), encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, html_of(report))
 
 
 def html_of(report: Report) -> str:

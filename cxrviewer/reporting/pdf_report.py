@@ -22,6 +22,7 @@ from reportlab.platypus import Flowable, SimpleDocTemplate, Spacer
 from reportlab.platypus import Paragraph as Words
 from reportlab.platypus import Table as Grid
 
+from cxrviewer.files import write_whole
 from cxrviewer.reporting.pdf_figures import curve_charts, line_charts
 from cxrviewer.reporting.report import Block, Curves, Lines, Paragraph, Report, Section, Sliders, Table
 from cxrviewer.reporting.wording import label_name, number
@@ -37,9 +38,7 @@ SHARES = (0.8, 0.9, 0.95)
 
 def write_pdf(report: Report, path: Path) -> None:
     """Write the file by one rename."""
-    temporary = path.with_name(f"{path.name}.new")
-    temporary.write_bytes(pdf_of(report))
-    temporary.replace(path)
+    write_whole(path, pdf_of(report))
 
 
 def pdf_of(report: Report) -> bytes:

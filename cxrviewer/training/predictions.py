@@ -6,6 +6,7 @@ Everything that is measured can be measured again from it, and another model com
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from cxrviewer.datasets.splits import SplitRow
 from cxrviewer.errors import LabelFileError, NotFoundError
+from cxrviewer.files import write_whole
 
 PREDICTIONS = "predictions.csv"
 WHO = ("dataset", "image", "patient", "group")
@@ -47,13 +49,12 @@ class Predictions:
 
 def write_predictions(found: Predictions, path: Path) -> None:
     """Write by one rename."""
-    temporary = path.with_name(f"{path.name}.new")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow([*WHO, *(harmless(f"{name}:{kind}") for name in found.names for kind in KINDS)])
-        for number, row in enumerate(found.rows):
-            writer.writerow([*(harmless(getattr(row, name)) for name in WHO), *_cells(found, number)])
-    temporary.replace(path)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow([*WHO, *(harmless(f"{name}:{kind}") for name in found.names for kind in KINDS)])
+    for number, row in enumerate(found.rows):
+        writer.writerow([*(harmless(getattr(row, name)) for name in WHO), *_cells(found, number)])
+    write_whole(path, text.getvalue())
 
 
 def _cells(found: Predictions, number: int) -> Iterator[str]:
@@ -71,15 +72,15 @@ def read_predictions(path: Path, rows: Sequence[SplitRow]) -> Predictions:
             "The run has no predictions.csv.", "It was made by an earlier version: publish it again."
         )
     known = {(row.dataset, row.image): row for row in rows}
-    with path.open(encoding="utf-8", newline="") as file:
-        header, *lines = csv.reader(file)
-    columns = [_as_written(cell) for cell in header[len(WHO) :]]
-    names = tuple(cell.rsplit(":", 1)[0] for cell in columns[:: len(KINDS)])
     try:
+        with path.open(encoding="utf-8", newline="") as file:
+            header, *lines = csv.reader(file)
+        columns = [_as_written(cell) for cell in header[len(WHO) :]]
+        names = tuple(cell.rsplit(":", 1)[0] for cell in columns[:: len(KINDS)])
         found = [known[_as_written(line[0]), _as_written(line[1])] for line in lines]
         cells = [[float(cell or "nan") for cell in line[len(WHO) :]] for line in lines]
         table = np.array(cells, np.float64).reshape(len(lines), len(names), len(KINDS))
-    except (KeyError, ValueError, IndexError) as exc:
+    except (KeyError, ValueError, IndexError, csv.Error) as exc:
         raise LabelFileError(
             "predictions.csv does not fit the run's split.", "Publish the run again, or restore the file."
         ) from exc

@@ -12,6 +12,7 @@ import numpy as np
 from cxrviewer.classifiers.preparer import Preparer
 from cxrviewer.datasets.splits import Part
 from cxrviewer.errors import UnreadableError
+from cxrviewer.files import write_whole
 from cxrviewer.training.config import TrainingConfig
 from cxrviewer.training.material import DAMAGED, Material, leave_out
 from cxrviewer.training.picture_cache import PictureCache
@@ -89,9 +90,7 @@ def _list(material: Material, rows: np.ndarray, damaged: tuple[Damaged, ...], fo
         row = int(rows[one.index])
         name = material.datasets[int(material.source[row])].name
         entries.append({"dataset": name, "image": material.rows[row].image, "reason": one.reason})
-    temporary = file.with_suffix(".new")
-    temporary.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(file)
+    write_whole(file, json.dumps(entries, indent=1) + "\n")
     say(f"{len(damaged)} of {len(rows)} pictures cannot be read and are left out: {DAMAGED} lists them")
     if len(damaged) > max(FEW, MAX_DAMAGED * len(rows)):
         raise UnreadableError(

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import JsonValue
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 
 from cxrviewer.classifiers.scope import SCOPE_SIZE, ScopeNet
 from cxrviewer.datasets.splits import Part
+from cxrviewer.files import read_small, write_whole
 from cxrviewer.training.material import Material
 from cxrviewer.training.pictures import load_all
 from cxrviewer.training.run_folder import RunFolder
@@ -20,6 +23,7 @@ from cxrviewer.training.scope_fit import ScopeRecipe, choose_threshold, scope_lo
 
 FILE = "scope.safetensors"
 _COUNTERS = "num_batches_tracked"
+_MOST_BYTES = 2**26
 MOST = 12_000
 """Pictures of a part of one data set, chosen at random: 200 MB. They are few, and 64 px tell a chest from a hand."""
 
@@ -43,12 +47,9 @@ def scope_of(
     train = [_pictures(material, Part.TRAIN, k) for k in range(len(material.datasets))]
     file = run.path / FILE
     network = ScopeNet().eval()
-    if file.is_file():
-        counters = {k: v for k, v in network.state_dict().items() if k.endswith(_COUNTERS)}
-        network.load_state_dict(load_file(file) | counters)
-    else:
+    if not _taken(network, file):
         network = train_scope([part for part in train if len(part)], recipe or ScopeRecipe(), tell)
-        save_file(_tensors(network), file)
+        write_whole(file, save(_tensors(network)))
     tune = [_pictures(material, Part.TUNE, k) for k in range(len(material.datasets))]
     # A run without a tune part still needs a threshold; the outliers are new in any case.
     spoilt = np.concatenate([part for part in tune if len(part)] or train)
@@ -64,6 +65,16 @@ def scope_of(
                 "lowest_logit": round(float(logits.min()), 2),
             }
     return ScopeResult(_tensors(network), threshold, {"report_refused": refused})
+
+
+def _taken(network: ScopeNet, file: Path) -> bool:
+    """Take the weights that an interrupted publication left; False where there are none, or no whole ones."""
+    counters = {k: v for k, v in network.state_dict().items() if k.endswith(_COUNTERS)}
+    try:
+        network.load_state_dict(load(read_small(file, _MOST_BYTES)) | counters)
+    except (OSError, SafetensorError, RuntimeError, KeyError):  # of another size, or with other names
+        return False
+    return all(bool(tensor.isfinite().all()) for tensor in network.state_dict().values())
 
 
 def _tensors(network: ScopeNet) -> dict[str, torch.Tensor]:

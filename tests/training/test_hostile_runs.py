@@ -8,15 +8,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save
 
-from cxrviewer.errors import ConfigurationError, CxrError
+from cxrviewer.errors import ConfigurationError, CxrError, LabelFileError
 from cxrviewer.training import runs
 from cxrviewer.training.config import Source, TrainingConfig, load_config
 from cxrviewer.training.launcher import LocalLauncher, environment
+from cxrviewer.training.material import gather
+from cxrviewer.training.predictions import read_predictions
 from cxrviewer.training.processes import this_process
 from cxrviewer.training.queueing import tick
 from cxrviewer.training.run_folder import RunFolder
 from cxrviewer.training.run_listing import last_metrics, list_runs, read_status
+from cxrviewer.training.scope_fit import ScopeRecipe
+from cxrviewer.training.scope_stage import FILE, scope_of
 from cxrviewer.training.tickets import Ticket, read_ticket
 
 NUMBERS = (
@@ -203,3 +209,30 @@ def test_a_queued_run_without_its_configuration_fails_and_the_next_has_its_turn(
     tick(tmp_path, launcher)
     assert launcher.launched == ["second"], "a run without a recipe is not started"
     assert getattr(read_status(tmp_path / "first"), "state", None) == "failed"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\xfe", b"dataset\n" + b"x" * 200_000, b"dataset,image\nnih\n"], ids=len
+)
+def test_damaged_predictions_are_told(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "predictions.csv").write_bytes(content)
+    with pytest.raises(LabelFileError, match="does not fit"):
+        read_predictions(tmp_path / "predictions.csv", ())
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.5, 1.0, 2.0], ids=["empty", "half", "whole", "other"])
+def test_a_scope_network_that_was_killed_while_it_was_kept_is_taught_again(
+    tiny_config: Callable[..., TrainingConfig], tmp_path: Path, keep: float
+) -> None:
+    material = gather(tiny_config())
+    run = RunFolder(tmp_path / "run")
+    recipe = ScopeRecipe(epochs=1)
+    first = scope_of(run, material, recipe)
+    file = run.path / FILE
+    whole = file.read_bytes()
+    file.write_bytes(whole[: int(keep * len(whole))] if keep <= 1 else save({"a": torch.zeros(3)}))
+    told: list[int] = []
+    again = scope_of(run, material, recipe, lambda epoch, _loss: told.append(epoch))
+    assert bool(told) == (keep != 1.0), "a whole one is taken as it is"
+    assert all(torch.equal(first.tensors[name], again.tensors[name]) for name in first.tensors)
+    assert file.read_bytes() == whole and not list(run.path.glob("*.new"))
