@@ -1,13 +1,16 @@
-"""Which rows must stay together: patients joined with the duplicates of their pictures."""
+"""Which rows must stay together: patients joined with the duplicates of their pictures, identical or listed."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from cxrviewer.datasets.dataset import Dataset, Row
+from cxrviewer.datasets.tables import read_table
+from cxrviewer.errors import LabelFileError
 
 
 class Groups:
@@ -47,8 +50,29 @@ def identical_pictures(dataset: Dataset) -> tuple[tuple[Row, ...], ...]:
 
 def join_identical(dataset: Dataset) -> Dataset:
     """The same data set with the groups of byte-identical pictures joined, so that no split can part them."""
+    pairs = ((rows[0], row) for rows in identical_pictures(dataset) for row in rows[1:])
+    return _joined(dataset, pairs)
+
+
+def join_listed(dataset: Dataset, listing: Path) -> Dataset:
+    """The same with the groups of a list's pairs joined: near-duplicates. Columns `a` and `b` name pictures.
+
+    A pair of which the data set lacks a picture (a view that is left out, a file that is missing) joins nothing.
+    Raises NotFoundError, or LabelFileError where the list is of other pictures altogether.
+    """
+    rows = {row.image: row for row in dataset.rows}
+    listed = [(line["a"], line["b"]) for _, line in read_table(listing, ["a", "b"])]
+    pairs = [(rows[a], rows[b]) for a, b in listed if a in rows and b in rows]
+    if listed and not pairs:
+        raise LabelFileError(
+            f"No pair of {listing.name} names pictures of {dataset.name}.",
+            "Compare the pictures again and keep the pairs.",
+        )
+    return _joined(dataset, pairs)
+
+
+def _joined(dataset: Dataset, pairs: Iterable[tuple[Row, Row]]) -> Dataset:
     groups = Groups()
-    for rows in identical_pictures(dataset):
-        for row in rows[1:]:
-            groups.join(rows[0].group, row.group)
+    for first, second in pairs:
+        groups.join(first.group, second.group)
     return replace(dataset, rows=tuple(replace(row, group=groups.of(row.group)) for row in dataset.rows))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +18,7 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$"
 class Remembered(BaseModel):
     """What was chosen about a data set, and how it is to be parted; the fields are those of a recipe's source.
 
-    name: what it is called here. reader: a name of `DATASETS`.
+    name: what it is called here. reader: a name of `DATASETS`. together: a kept list of near-duplicates, or "".
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -31,6 +32,7 @@ class Remembered(BaseModel):
     fold: int = Field(default=0, ge=0)
     tune: float = Field(default=0.1, ge=0, le=1)
     report: float = Field(default=0.1, ge=0, le=1)
+    together: str = ""
 
     @property
     def same_data(self) -> tuple[str, str, str]:
@@ -71,19 +73,40 @@ def checked(**values: object) -> Remembered:
 
 def remember(data_dir: Path, one: Remembered) -> None:
     """Keep it, in place of one of the same name. Raises ConfigurationError where the folder cannot be written."""
-    folder = data_dir / FOLDER
-    temporary = folder / f"{one.name}.new"
+    _write(data_dir / FOLDER / f"{one.name}.json", one.model_dump_json(indent=1).encode() + b"\n")
+
+
+def keep_pairs(data_dir: Path, one: Remembered, listing: bytes) -> Remembered:
+    """Keep a list of near-duplicates with it: a run that takes it leaves both of a pair in one part of its split.
+
+    listing: CSV with the columns `a` and `b`. Raises ConfigurationError.
+    """
+    digest = hashlib.sha256(repr(one.same_data).encode()).hexdigest()[:12]
+    file = (data_dir / FOLDER / f"pairs-{digest}.csv").absolute()
+    _write(file, listing)
+    kept = one.model_copy(update={"together": str(file)})
+    remember(data_dir, kept)
+    return kept
+
+
+def forget(data_dir: Path, name: str) -> None:
+    """Forget the name and its list of near-duplicates; the pictures stay where they are."""
+    known = {one.name: one for one in remembered(data_dir)}
+    if name not in known:
+        return
+    gone = known.pop(name)
+    (data_dir / FOLDER / f"{name}.json").unlink(missing_ok=True)
+    if gone.together and all(one.together != gone.together for one in known.values()):
+        Path(gone.together).unlink(missing_ok=True)
+
+
+def _write(file: Path, content: bytes) -> None:
+    temporary = file.with_name(f"{file.name}.new")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(one.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        temporary.replace(folder / f"{one.name}.json")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content)
+        temporary.replace(file)
     except OSError as exc:
         raise ConfigurationError(
             "The data set cannot be remembered.", "Make room in the data folder."
         ) from exc
-
-
-def forget(data_dir: Path, name: str) -> None:
-    """Forget the name; the pictures stay where they are."""
-    if any(one.name == name for one in remembered(data_dir)):
-        (data_dir / FOLDER / f"{name}.json").unlink(missing_ok=True)

@@ -72,7 +72,11 @@ def recipe_of(config: TrainingConfig) -> dict[str, JsonValue]:
     """The configuration without the folders of the machine it ran on."""
     sources = tuple(
         source.model_copy(
-            update={"root": "", "options": {k: v for k, v in source.options.items() if k != "arguments"}}
+            update={
+                "root": "",
+                "together": Path(source.together).name,
+                "options": {k: v for k, v in source.options.items() if k != "arguments"},
+            }
         )
         for source in config.sources
     )

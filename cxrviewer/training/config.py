@@ -25,7 +25,8 @@ class Source(_Frozen):
     """One data set. `draws`: pictures drawn from it an epoch (0: all of them once).
 
     options: what its reader lets one choose (docs/datasets.md). split: by patient, by patient with every label spread
-    evenly, or the owner's own parts. folds, fold: k-fold instead of that; the fold, from 0, is reported on.
+    evenly, or the owner's own parts. folds, fold: k-fold instead of that; the fold, from 0, is reported on. together:
+    a CSV whose columns a and b name near-duplicates, which then stay in one part; "": identical files alone do.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Source(_Frozen):
     draws: int = Field(default=0, ge=0)
     tune: float = Field(default=0.1, ge=0, le=1)
     report: float = Field(default=0.1, ge=0, le=1)
+    together: str = ""
 
 
 class HeadChoice(_Frozen):

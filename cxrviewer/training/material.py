@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cxrviewer.classifiers.architecture import Architecture
 from cxrviewer.datasets import Dataset, Member, Row, read_dataset
-from cxrviewer.datasets.grouping import join_identical
+from cxrviewer.datasets.grouping import join_identical, join_listed
 from cxrviewer.datasets.splits import Fractions, Part, SplitRow, read_split
 from cxrviewer.datasets.splitting import SPLITS, split_into_folds
 from cxrviewer.errors import ConfigurationError, SplitError
@@ -91,7 +91,9 @@ def gather(config: TrainingConfig, split: Path | None = None) -> Material:
     labels = (*(target.label for target in architecture_of(config).targets), *config.auxiliary)
     datasets = [read_dataset(source.name, Path(source.root), source.options) for source in config.sources]
     if split is None:
-        datasets = [join_identical(dataset) for dataset in datasets]
+        datasets = [
+            _kept_together(dataset, source) for dataset, source in zip(datasets, config.sources, strict=True)
+        ]
         rows = [
             row
             for dataset, source in zip(datasets, config.sources, strict=True)
@@ -121,6 +123,12 @@ def leave_out(material: Material, folder: Path) -> Material:
         (names[int(k)], row.image) not in lost for k, row in zip(material.source, material.rows, strict=True)
     ]
     return replace(material, parts=np.where(keep, material.parts, ""))
+
+
+def _kept_together(dataset: Dataset, source: Source) -> Dataset:
+    """With groups that no split parts: patients, identical files, and the near-duplicates that are listed."""
+    joined = join_identical(dataset)
+    return join_listed(joined, Path(source.together)) if source.together else joined
 
 
 def _parted(dataset: Dataset, source: Source, seed: int) -> tuple[SplitRow, ...]:

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import streamlit as st
 
 from cxrviewer.datasets.describing import AGE_STEP, MANY, Description
-from cxrviewer.datasets.near_duplicates import Duplicates, Pair
 from cxrviewer.datasets.remembering import Remembered
 from cxrviewer.reporting.dataset_figures import age_figure, tally_figure, together_figure
 from cxrviewer.ui import resources, shell
 from cxrviewer.ui.charts import show_plain
+from cxrviewer.ui.dataset_duplicates import show_duplicates
 from cxrviewer.ui.dataset_split import show_split
 from cxrviewer.ui.datasets import waiting
 from cxrviewer.ui.grid import Tile, show_tiles
 from cxrviewer.ui.room import RoomState
 from cxrviewer.ui.room_jobs import Known
-from cxrviewer.ui.words import counted, name_label
+from cxrviewer.ui.tables import show_table
+from cxrviewer.ui.words import name_label
 
 SAMPLES = 12
-SHOWN_PAIRS = 12
-"""Pairs with pictures; the table lists more."""
-LISTED_PAIRS = 500
 _WAIT = 1.0
 
 Section = Callable[[Remembered, Known, RoomState], None]
@@ -37,7 +33,7 @@ def overview(one: Remembered, known: Known, room: RoomState) -> None:
     left, right = st.columns([1.15, 1], gap="medium")
     with left:
         shell.heading("Labels", "a cell that is not stated never counts as negative")
-        st.dataframe(_label_table(found), hide_index=True, height="content")
+        show_table(_label_table(found))
         shell.quiet(
             "w+ and w− weigh a positive and a negative picture in the weighted loss: the other class's share. "
             "Unweighted, the classes pull as Share says; weighted, each pulls one half."
@@ -72,7 +68,7 @@ def _label_table(found: Description) -> dict[str, list[object]]:
         "Not stated": found.unstated.tolist(),
         "Share": [_two(value) for value in found.share],
         "Patients": found.patients.tolist(),
-        "A patient": [
+        "Per patient": [
             _two(p / n if n else np.nan) for p, n in zip(found.positive, found.patients, strict=True)
         ],
         "w+": [_two(value) for value in found.weights[0]],
@@ -104,7 +100,7 @@ def pictures(one: Remembered, known: Known, room: RoomState) -> None:
             "Label", ["any", *labels], format_func=name_label, key=f"sample-label-{one.name}", width=220
         )
         state = st.selectbox(
-            "Is",
+            "Which is",
             ["positive", "negative", "not stated"],
             key="sample-state",
             width=160,
@@ -139,114 +135,6 @@ def _positives(known: Known, index: int) -> str:
     return ", ".join(names) or "no positive label"
 
 
-def duplicates(one: Remembered, known: Known, room: RoomState) -> None:
-    """The same and nearly the same pictures, and whether a split could part them."""
-    jobs = resources.room_jobs()
-    job = jobs.compared(one)
-    if job is None or job.unwanted:
-        shell.note(
-            "Every picture is compared with every other.",
-            f"{known.description.images:,} files are read once: by bytes, then by what they show. "
-            "It goes on while you do other things.",
-        )
-        if st.button("Compare the pictures", type="primary"):
-            jobs.duplicates(one, known, room.owner)
-            st.rerun()
-        return
-    if not job.finished:
-        waiting(
-            job,
-            f"Comparing {known.description.images:,} pictures.",
-            lambda: jobs.stop_comparing(one, room.owner),
-        )
-        return
-    if job.result is None:
-        shell.note("The comparison failed.", job.failure.message if job.failure else "", kind="error")
-        return
-    _verdict(job.result, known)
-    if job.result.pairs:
-        _pairs(one, job.result, known)
-
-
-def _verdict(found: Duplicates, known: Known) -> None:
-    identical = sum(pair.identical for pair in found.pairs)
-    across = [pair for pair in found.pairs if _people(known, pair)]
-    leaks = [pair for pair in across if _groups(known, pair)]
-    said = (
-        f"{counted(identical, 'pair')} of identical files, {len(found.pairs) - identical:,} nearly identical"
-    )
-    said += "." if found.whole else ", and more that are not listed."
-    if leaks:
-        shell.note(
-            f"{counted(len(leaks), 'pair')} could stand in two parts of a split.",
-            f"{said} They name different patients. Identical files are kept together by every run; for the others, "
-            "put the list beside the label files or leave one of each pair out.",
-            kind="caution",
-        )
-    else:
-        shell.note("No pair could stand in two parts of a split.", said)
-    if found.unreadable:
-        shell.note(
-            f"{counted(len(found.unreadable), 'picture')} could not be read.",
-            ", ".join(found.unreadable[:5]),
-            kind="caution",
-        )
-
-
-def _people(known: Known, pair: Pair) -> bool:
-    rows = known.dataset.rows
-    return rows[pair.first].patient != rows[pair.second].patient
-
-
-def _groups(known: Known, pair: Pair) -> bool:
-    rows = known.dataset.rows
-    return rows[pair.first].group != rows[pair.second].group
-
-
-def _pairs(one: Remembered, found: Duplicates, known: Known) -> None:
-    rows = known.dataset.rows
-    pairs = sorted(found.pairs, key=lambda pair: not _groups(known, pair))
-    table = {
-        "First": [rows[pair.first].image for pair in pairs[:LISTED_PAIRS]],
-        "Second": [rows[pair.second].image for pair in pairs[:LISTED_PAIRS]],
-        "Files": ["identical" if pair.identical else "differ" for pair in pairs[:LISTED_PAIRS]],
-        "Likeness": [f"{pair.likeness:.4f}" for pair in pairs[:LISTED_PAIRS]],
-        "Patient": ["another" if _people(known, pair) else "the same" for pair in pairs[:LISTED_PAIRS]],
-        "Kept together": ["no" if _groups(known, pair) else "yes" for pair in pairs[:LISTED_PAIRS]],
-    }
-    st.dataframe(table, hide_index=True, height=min(38 + 30 * len(table["First"]), 260))
-    st.download_button(
-        "Download the list", _as_csv(known, found), "near_duplicates.csv", "text/csv", type="tertiary"
-    )
-    shown = pairs[:SHOWN_PAIRS]
-    indices = tuple(index for pair in shown for index in (pair.first, pair.second))
-    job = resources.room_jobs().samples(one, known, indices, False)
-    if not job.wait(_WAIT):
-        waiting(job, "Drawing the pictures.", job.cancel)
-        return
-    drawn = job.result or (None,) * len(indices)
-    tiles = [
-        Tile(data, (_pair_words(number // 2, shown), rows[index].image), "One of a pair")
-        for number, (index, data) in enumerate(zip(indices, drawn, strict=True))
-    ]
-    show_tiles(tiles, place="pairs", width=180)
-
-
-def _pair_words(number: int, pairs: Sequence[Pair]) -> str:
-    return f"pair {number + 1}{', identical' if pairs[number].identical else ''}"
-
-
-def _as_csv(known: Known, found: Duplicates) -> bytes:
-    """Columns a and b, as the reader of Kermany et al. takes them."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(("a", "b", "identical", "likeness"))
-    for pair in found.pairs:
-        names = (known.dataset.rows[pair.first].image, known.dataset.rows[pair.second].image)
-        writer.writerow((*names, int(pair.identical), f"{pair.likeness:.4f}"))
-    return text.getvalue().encode()
-
-
 def augmentation(one: Remembered, known: Known, room: RoomState) -> None:
     """What a recipe's default changes do to a picture of this data set."""
     from cxrviewer.training.config import Augmentation
@@ -261,7 +149,7 @@ def augmentation(one: Remembered, known: Known, room: RoomState) -> None:
 SECTIONS: dict[str, Section] = {
     "Overview": overview,
     "Pictures": pictures,
-    "Duplicates": duplicates,
+    "Duplicates": show_duplicates,
     "Split": show_split,
     "Augmentation": augmentation,
 }

@@ -112,9 +112,12 @@ def _read(one: Remembered, progress: Progress, cancelled: Cancelled) -> Known:
 
 def _parted(one: Remembered, dataset: Dataset, seed: int) -> Parts:
     from cxrviewer.datasets.describing import describe_parts
+    from cxrviewer.datasets.grouping import join_listed
     from cxrviewer.datasets.splits import Fractions
     from cxrviewer.datasets.splitting import SPLITS, split_into_folds
 
+    if one.together:
+        dataset = join_listed(dataset, Path(one.together))
     if one.folds:
         return describe_parts(dataset, split_into_folds(dataset, one.folds, one.fold, seed))
     return describe_parts(dataset, SPLITS[one.split](dataset, Fractions(one.tune, one.report), seed))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cxrviewer.datasets.remembering import checked, forget, named, remember, remembered
+from cxrviewer.datasets.remembering import checked, forget, keep_pairs, named, remember, remembered
 from cxrviewer.errors import ConfigurationError, NotFoundError
 
 
@@ -38,3 +38,15 @@ def test_a_damaged_file_hides_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "datasets" / "two.json").write_text("{")
     assert [known.name for known in remembered(tmp_path)] == ["one"]
     forget(tmp_path, "../../etc")
+
+
+def test_kept_pairs_go_with_the_last_name_that_has_them(tmp_path: Path) -> None:
+    one = checked(name="one", reader="nih", root="/x")
+    kept = keep_pairs(tmp_path, one, b"a,b\n1.png,2.png\n")
+    listing = Path(kept.together)
+    assert remembered(tmp_path) == (kept,) and listing.read_bytes() == b"a,b\n1.png,2.png\n"
+    remember(tmp_path, kept.model_copy(update={"name": "two"}))
+    forget(tmp_path, "one")
+    assert listing.is_file()
+    forget(tmp_path, "two")
+    assert not listing.exists() and remembered(tmp_path) == ()

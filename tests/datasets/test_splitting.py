@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxrviewer.datasets.dataset import Dataset, Row
-from cxrviewer.datasets.grouping import Groups, join_identical
+from cxrviewer.datasets.grouping import Groups, join_identical, join_listed
 from cxrviewer.datasets.splits import (
     Fractions,
     Part,
@@ -138,3 +138,20 @@ def test_files_of_a_size_of_their_own_are_not_read(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(Path, "read_bytes", never)
     assert join_identical(Dataset("made", tmp_path, rows, ())).rows == rows
+
+
+def test_listed_pairs_keep_their_patients_together(tmp_path: Path) -> None:
+    rows = tuple(Row(name, f"p-{name}", f"p-{name}", {}) for name in "abcd")
+    dataset, listing = Dataset("made", tmp_path, rows, ()), tmp_path / "pairs.csv"
+    listing.write_text("a,b,likeness\nd,b,0.99\nc,gone,0.99\n")
+    joined = join_listed(dataset, listing)
+    assert [row.group for row in joined.rows] == ["p-a", "p-b", "p-c", "p-b"]
+    assert [row.patient for row in joined.rows] == ["p-a", "p-b", "p-c", "p-d"]
+
+
+@pytest.mark.parametrize("text", ["a,b\nx,y\n", "first,second\na,b\n", "a,b\na\n"])
+def test_a_list_of_other_pictures_or_of_none_is_refused(tmp_path: Path, text: str) -> None:
+    rows = tuple(Row(name, name, name, {}) for name in "ab")
+    (tmp_path / "pairs.csv").write_text(text)
+    with pytest.raises(LabelFileError):
+        join_listed(Dataset("made", tmp_path, rows, ()), tmp_path / "pairs.csv")
