@@ -28,6 +28,10 @@ class Explorer:
         """The index of the threshold that lies closest."""
         return int(np.abs(self.thresholds - threshold).argmin())
 
+    def start(self, own: float | None) -> int:
+        """Where a reader begins: at the model's own threshold, or where sensitivity and specificity add up to most."""
+        return int((self.sensitivity + self.specificity).argmax()) if own is None else self.nearest(own)
+
     @property
     def sensitivity(self) -> NDArray[np.float64]:
         """(T,) share of the positives that is called."""

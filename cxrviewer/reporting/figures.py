@@ -13,7 +13,7 @@ import plotly.io
 
 from cxrviewer.evaluation.calibration_metrics import ReliabilityBin
 from cxrviewer.evaluation.curves import Curve, LabelCurve
-from cxrviewer.reporting.wording import label_name
+from cxrviewer.reporting.wording import label_name, number, with_ends
 
 GROUND, PANEL, LINE = "#0e1116", "#161b22", "#2b323c"
 TEXT, QUIET, ACCENT = "#e6edf3", "#9aa7b4", "#58a6ff"
@@ -66,13 +66,13 @@ def _shown(position: int) -> bool | str:
     return True if position < SHOWN_AT_FIRST else "legendonly"
 
 
-def _named(curve: LabelCurve, number: str) -> str:
-    return f"{html.escape(label_name(curve.name))} {number}"
+def _named(curve: LabelCurve, figures: str) -> str:
+    return f"{html.escape(label_name(curve.name))} {figures}"
 
 
 def _with_interval(curve: LabelCurve) -> str:
     ends = curve.auroc_ci95
-    return f"{curve.auroc:.2f}" + (f" ({ends[0]:.2f} to {ends[1]:.2f})" if ends else "")
+    return with_ends({"auroc": curve.auroc, "auroc_ci95": ends}, "auroc")
 
 
 def roc_figure(curves: Sequence[LabelCurve], title: str = "ROC") -> go.Figure:
@@ -94,10 +94,10 @@ def precision_recall_figure(curves: Sequence[LabelCurve], title: str = "Precisio
     """Precision over recall; the legend gives each average precision beside the prevalence, which is chance."""
     figure = go.Figure(layout=_layout(title, "recall (sensitivity)", "precision (PPV)"))
     for position, curve in enumerate(curves):
-        number = f"{curve.average_precision:.2f} (chance {curve.prevalence:.2f})"
+        text = f"{number(curve.average_precision)} (chance {number(curve.prevalence)})"
         figure.add_trace(
             go.Scatter(
-                x=curve.precision_recall.x, y=curve.precision_recall.y, mode="lines", name=_named(curve, number),
+                x=curve.precision_recall.x, y=curve.precision_recall.y, mode="lines", name=_named(curve, text),
                 line={"width": 2, "color": COLOURS[position % len(COLOURS)], "shape": "hv"}, visible=_shown(position),
                 hovertemplate="precision %{y:.2f}<br>recall %{x:.2f}",
             )

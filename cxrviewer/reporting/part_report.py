@@ -89,15 +89,23 @@ def figures_table(labels: Mapping[str, Part]) -> Table:
 
 
 def points_table(labels: Mapping[str, Part]) -> Table:
-    """The operating point of each label: counts, and what they make; calibration beside it."""
+    """The operating point of each label: counts, and what they make; calibration beside it.
+
+    A column that holds nothing is left out: older cards lack the counts.
+    """
     rows = []
     for name, found in labels.items():
         counts = found.get("confusion") or {}
         fields = (number(counts.get(field)) for field in ("tp", "fp", "fn", "tn"))
         rows.append((label_name(name), number(found.get("threshold"), 3), *fields,
                      *(number(found.get(key), 3) for key in _POINT)))  # fmt: skip
-    return Table(("Label", "Threshold", "TP", "FP", "FN", "TN", *_POINT.values()), tuple(rows),
-                 "At the operating point chosen on the tune part")  # fmt: skip
+    columns = ("Label", "Threshold", "TP", "FP", "FN", "TN", *_POINT.values())
+    kept = [place for place in range(len(columns)) if any(row[place] != "–" for row in rows)]
+    return Table(
+        tuple(columns[place] for place in kept),
+        tuple(tuple(row[place] for place in kept) for row in rows),
+        "At the operating point chosen on the tune part",
+    )
 
 
 def sliders_of(part: Part) -> Sliders | None:

@@ -14,7 +14,7 @@ from cxrviewer.errors import UnreadableError
 from cxrviewer.reporting.explanation_report import explanation_section
 from cxrviewer.reporting.part_report import part_section
 from cxrviewer.reporting.report import Block, Lines, Paragraph, Report, Section, Series, Table
-from cxrviewer.reporting.wording import head_name, label_name, number
+from cxrviewer.reporting.wording import head_name, label_name, metric_title, number
 
 EXPLANATIONS = "explanations.json"
 _AXES = ("epoch", "size", "seconds", "step")
@@ -124,7 +124,7 @@ def _by_header(dataset: str, found: Mapping[str, Any]) -> Table:
 
 
 def history(path: Path) -> Lines | None:
-    """`metrics.csv` over its epochs; None where there is none. A cell that is no number is left out."""
+    """`metrics.csv` over its epochs, counted from 1; None where there is none. A cell that is no number is left out."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             table = list(csv.DictReader(file))
@@ -140,10 +140,10 @@ def _series(name: str, table: list[dict[str, str]]) -> Series:
     points = []
     for row in table:
         try:
-            points.append((float(row["epoch"]), float(row[name])))
+            points.append((float(row["epoch"]) + 1, float(row[name])))
         except (TypeError, ValueError, KeyError):
             continue
-    return Series(name.replace("_", " "), tuple(x for x, _ in points), tuple(y for _, y in points))
+    return Series(metric_title(name), tuple(x for x, _ in points), tuple(y for _, y in points))
 
 
 def _explanations(path: Path) -> Mapping[str, Any] | None:

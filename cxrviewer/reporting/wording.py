@@ -31,6 +31,23 @@ def label_name(name: str) -> str:
     return f"{plain(name)} (finding)" if name == "Pneumonia" else plain(name)
 
 
+def metric_title(name: str) -> str:
+    """A column of `metrics.csv` as people read it: `pneumonia, AUROC on tune`."""
+    if name in _METRICS:
+        return _METRICS[name]
+    words = name.removeprefix("tune_").replace("_", " ").replace("auroc", "AUROC")
+    return f"{words} on tune" if name.startswith("tune_") else words
+
+
+_METRICS = {
+    "loss": "loss on train",
+    "tune_pneumonia_auroc": "pneumonia, AUROC on tune",
+    "tune_findings_auroc": "findings, mean AUROC on tune",
+    "tune_auroc": "mean of the heads, AUROC on tune",
+    "learning_rate": "learning rate",
+}
+
+
 def head_name(head: Head) -> str:
     """How a head is called in a sentence."""
     return "pneumonia answer" if head is Head.PNEUMONIA else "findings"

@@ -67,8 +67,20 @@ def _with(row: Mapping[str, Any], name: str) -> str:
 
 def _signed(row: Mapping[str, Any]) -> str:
     ends = row["difference_ci95"]
-    between = f" ({ends[0]:+.2f} to {ends[1]:+.2f})" if ends else ""
-    return f"{row['difference']:+.2f}{between}"
+    between = f" ({_sign(ends[0])} to {_sign(ends[1])})" if ends else ""
+    return f"{_sign(row['difference'])}{between}"
+
+
+def _sign(value: float) -> str:
+    """`+0.06`, `−0.02`; nothing has no sign."""
+    text = f"{value:+.2f}"
+    return "0.00" if float(text) == 0 else text.replace("-", "−")
+
+
+def lost_answers(new: Card, serving: Card) -> tuple[str, ...]:
+    """What the serving model answers and the new one does not: after the change nobody would see it."""
+    given = {target.label for target in new.targets}
+    return tuple(label_name(target.label) for target in serving.targets if target.label not in given)
 
 
 def verdict(found: Comparison) -> str:

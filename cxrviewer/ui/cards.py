@@ -15,6 +15,7 @@ from cxrviewer.ui.getting import show_getting
 from cxrviewer.ui.promotion import show_choice, show_runs, show_undo
 from cxrviewer.ui.report_blocks import show_section
 from cxrviewer.ui.rows import Cell, Column, Row, show_rows
+from cxrviewer.ui.tables import show_table
 
 if TYPE_CHECKING:
     from cxrviewer.classifiers.card import Card
@@ -46,6 +47,7 @@ def show_models(models: Sequence[ModelInfo]) -> None:
     runs = finished_runs(get_settings().runs_dir, models)
     show_undo(models)
     show_runs(runs, models)
+    show_getting()
     model = next((model for model in models if model.id == chosen), models[0])
     if model.card is None:
         shell.note(f"{model.id} cannot be used.", model.problem, kind="error")
@@ -54,7 +56,6 @@ def show_models(models: Sequence[ModelInfo]) -> None:
     shell.title((card.id, f"weights {card.weights_sha256[:16]}", f"made {card.created[:10]}", card.licence))
     show_choice(model, runs, models)
     _show(card)
-    show_getting()
 
 
 def _row(model: ModelInfo, chosen: str) -> Row:
@@ -186,6 +187,5 @@ def _number(value: Any) -> str:
 
 
 def _table(columns: Mapping[str, Sequence[Any]]) -> None:
-    """A dense table; a grid draws on a canvas, so its text can be no markup."""
     if columns and all(columns.values()):
-        st.dataframe(dict(columns), hide_index=True, height="content")
+        show_table(columns, lines=40)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -34,7 +35,9 @@ def show_lines(
         )  # fmt: skip
     axis = {"title_font_size": 12, "gridcolor": "#20262e", "zerolinecolor": "#2b323c", "linecolor": "#2b323c"}
     last = max((max(across, default=0.0) for _, across, _ in series), default=0.0)
-    whole = {"dtick": 1} if x == "epoch" and last <= _FEW else {}
+    whole: dict[str, Any] = {"dtick": 1} if x == "epoch" and last <= _FEW else {}
+    if x == "epoch":
+        whole["range"] = [0.5, last + 0.5]
     figure.update_layout(
         height=height,
         margin={"l": 48, "r": 12, "t": 28, "b": 36},
@@ -42,16 +45,36 @@ def show_lines(
         plot_bgcolor="rgba(0,0,0,0)",
         font={"color": "#e6edf3", "size": 12, "family": FAMILY},
         xaxis={"title": x, **axis, **whole},
-        yaxis={"title": y, **axis},
+        yaxis={"title": y, **axis, **_room(series)},
         legend={"orientation": "h", "y": 1.15, "x": 0, "font": {"size": 12}},
         uirevision=key,
     )
     st.plotly_chart(figure, key=key, theme=None, config=CONFIG | {"displayModeBar": False})
 
 
-def show_figure(figure: go.Figure, *, key: str, height: int = 420) -> None:
-    """A figure of the reporting room, in the page's own type and on its ground, no wider than its legend needs."""
-    figure.update_layout(height=height, font_family=FAMILY, paper_bgcolor="rgba(0,0,0,0)")
+def _room(series: Sequence[tuple[str, Sequence[float], Sequence[float]]]) -> dict[str, object]:
+    """A range for values that are all alike, as after the first epoch: the program would draw from -1 to 1."""
+    values = [value for _, _, up in series for value in up]
+    if not values or max(values) > min(values):
+        return {}
+    around = max(0.1 * abs(values[0]), 1e-3)
+    return {"range": [values[0] - around, values[0] + around]}
+
+
+def show_figure(figure: go.Figure, *, key: str, height: int = 400) -> None:
+    """A figure of the reporting room, in the page's own type and on its ground, no wider than its legend needs.
+
+    Without its title: what was chosen above it says the same.
+    """
+    figure.update_layout(
+        height=height,
+        font={"family": FAMILY, "size": 12},
+        paper_bgcolor="rgba(0,0,0,0)",
+        title=None,
+        margin_t=12,
+    )
+    figure.update_xaxes(title_font_size=12)
+    figure.update_yaxes(title_font_size=12)
     st.plotly_chart(figure, key=key, theme=None, width=WIDTH, config=CONFIG | {"displayModeBar": False})
 
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import streamlit as st
 
-from cxrviewer.datasets.remembering import Remembered, checked, remember
+from cxrviewer.datasets.remembering import Remembered, checked, forget, remember, remembered
 from cxrviewer.errors import CxrError
 from cxrviewer.settings import get_settings
 from cxrviewer.ui import shell
-from cxrviewer.ui.dataset_words import OPTIONS, READERS, WHERE
-from cxrviewer.ui.forms import Form, ask_all
+from cxrviewer.ui.dataset_words import OPTION_WORDS, OPTIONS, READERS, WHERE
+from cxrviewer.ui.forms import NONE, Form, ask_all
 from cxrviewer.ui.room import RoomState
 from cxrviewer.ui.words import counted
 
@@ -26,7 +26,7 @@ _LOOKED_AT = 2000
 
 def begin(room: RoomState, one: Remembered | None = None) -> None:
     """Open the form, empty or with what is known of a data set."""
-    room.adding = True
+    room.adding, room.changing = True, one.name if one else None
     room.source.replace(
         one.model_dump(mode="json") if one else {"reader": "kermany", "root": "", "options": {}, "name": ""}
     )
@@ -39,13 +39,13 @@ def show_form(room: RoomState, *, first: bool) -> None:
         begin(room)
     left, right = st.columns([3, 2], gap="large")
     with left:
-        shell.heading("Add a data set" if first or not form.get("split") else "Change the data set")
+        shell.heading("Change the data set" if room.changing else "Add a data set")
         _select(form, "reader", "What it is", list(READERS), lambda name: READERS[name][0])
         _text(form, "root", "Folder on this machine", "/data/chest-xrays")
         root = Path(form.get("root", "").strip()).expanduser()
         _folder_line(root, form.get("root", ""))
         _options(form, root)
-        _text(form, "name", "Remember it as", _suggested(root))
+        _text(form, "name", "Remember it as", _suggested(root, room))
         with st.container(horizontal=True):
             if st.button("Read the folder", type="primary"):
                 _take(room, root)
@@ -119,7 +119,22 @@ def _options(form: Form, root: Path) -> None:
             words["patient"] = ("Patient in the file's name", r"A regular expression, such as person(\d+).")
         if reader == "chexpert":
             words["labels"] = ("Another policy for some labels", 'As JSON: {"Edema": "ones"}.')
-        ask_all(form, "options", model, words, columns=2, choices=choices)
+        ask_all(
+            form,
+            "options",
+            model,
+            words,
+            columns=2,
+            choices=choices,
+            say=partial(_said, len(choices.get("file", ()))),
+        )
+
+
+def _said(tables: int, option: str, value: Any) -> str:
+    """How a choice of an option reads. tables: choices of a table, with the empty one."""
+    if value == "":
+        return "choose one" if option == "data" or (option == "file" and tables > 2) else NONE
+    return OPTION_WORDS.get((option, value), str(value))
 
 
 def _columns(form: Form, root: Path) -> dict[str, Sequence[Any]]:
@@ -130,7 +145,7 @@ def _columns(form: Form, root: Path) -> dict[str, Sequence[Any]]:
         tables = sorted(path.name for path in root.glob("*.csv")) if root.is_absolute() else []
     except OSError:
         tables = []
-    chosen = form.get("options.file") or (tables[0] if tables else "")
+    chosen = form.get("options.file") or (tables[0] if len(tables) == 1 else "")
     try:
         header = [name for name in header_of(root / chosen) if name] if chosen in tables else []
     except CxrError as error:
@@ -141,8 +156,23 @@ def _columns(form: Form, root: Path) -> dict[str, Sequence[Any]]:
     return {"file": ["", *tables], **dict.fromkeys(keys, columns), "labels": header}
 
 
-def _suggested(root: Path) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", root.name).strip("-.") or "my-data-set"
+def _suggested(root: Path, room: RoomState) -> str:
+    """After the folder, with a number where another data set is called so."""
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", root.name).strip("-.") or "my-data-set"
+    used = _used(room)
+    return next(
+        name for name in (stem, *(f"{stem}-{n}" for n in range(2, len(used) + 3))) if name not in used
+    )
+
+
+def _before(room: RoomState) -> tuple[str, str, str] | None:
+    known = remembered(get_settings().data_dir)
+    return next((one.same_data for one in known if one.name == room.changing), None)
+
+
+def _used(room: RoomState) -> set[str]:
+    """Names of the other data sets."""
+    return {one.name for one in remembered(get_settings().data_dir)} - {room.changing}
 
 
 def _take(room: RoomState, root: Path) -> None:
@@ -156,13 +186,24 @@ def _take(room: RoomState, root: Path) -> None:
     values |= {
         "root": str(root),
         "options": options,
-        "name": form.get("name", "").strip() or _suggested(root),
+        "name": form.get("name", "").strip() or _suggested(root, room),
     }
     if not (root.is_absolute() and root.is_dir()):
         shell.note("Name a folder that is there.", kind="error")
         return
     one = checked(**values)
+    if form.get("together") and one.same_data != _before(room):
+        one = one.model_copy(update={"together": ""})  # the list names pictures of another folder
+    if one.name in _used(room):
+        shell.note(
+            "Another data set is remembered under that name.",
+            "Take another name, or change that one.",
+            kind="error",
+        )
+        return
     remember(get_settings().data_dir, one)
+    if room.changing and room.changing != one.name:
+        forget(get_settings().data_dir, room.changing)
     room.adding, room.dataset = False, one.name
     room.stopped.discard(one.same_data)
     st.rerun()

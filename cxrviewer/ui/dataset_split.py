@@ -12,6 +12,7 @@ from cxrviewer.ui import resources, shell
 from cxrviewer.ui.dataset_words import SPLITS
 from cxrviewer.ui.room import RoomState
 from cxrviewer.ui.room_jobs import Known
+from cxrviewer.ui.tables import show_table
 from cxrviewer.ui.words import counted, name_label
 
 SEED = 1
@@ -106,11 +107,11 @@ def _table(parts: Parts) -> None:
     """Parts as columns, labels as rows."""
     names = [part.value for part in Part]
     table: dict[str, list[object]] = {
-        "": ["Pictures", "Patients", *(name_label(name) for name in parts.labels)]
+        " ": ["Pictures", "Patients", *(name_label(name) for name in parts.labels)]
     }
     for number, name in enumerate(names):
         table[name] = [parts.images[number], parts.patients[number], *parts.positive[number].tolist()]
-    st.dataframe(table, hide_index=True, height="content")
+    show_table(table)
     shell.quiet(
         "Below patients: positive pictures of each label. Nobody stands in two parts; that is checked before every run."
     )

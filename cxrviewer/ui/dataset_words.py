@@ -48,13 +48,23 @@ OPTIONS: dict[str, tuple[str, str]] = {
 }
 """A reader's option -> its label and what it means."""
 
+OPTION_WORDS: dict[tuple[str, str], str] = {
+    ("uncertain", "ignore"): "not stated (U-Ignore)",
+    ("uncertain", "zeros"): "negative (U-Zeros)",
+    ("uncertain", "ones"): "positive (U-Ones)",
+    ("blank", "ignore"): "not stated",
+    ("views", "frontal"): "frontal only",
+    ("agreement", "any"): "any of them",
+    ("agreement", "majority"): "most of them",
+    ("agreement", "all"): "all of them",
+}
+"""How a choice of an option reads; one that lacks reads as it is written."""
+
 SPLITS = {
     "patient": "by patient",
     "stratified": "by patient, every label spread evenly",
     "official": "as its owner dealt it",
 }
-
-PARTS = {"train": "train", "tune": "tune", "report": "report"}
 
 WHERE = (
     "The app reads folders of the machine that it runs on, with the rights of whoever started it. It listens on this "

@@ -126,10 +126,13 @@ def ask(
 
 def ask_all(
     form: Form, prefix: str, model: type[BaseModel], words: Mapping[str, tuple[str, str]], *, columns: int = 1,
-    choices: Mapping[str, Sequence[Any]] | None = None, leave: Sequence[str] = (),
+    choices: Mapping[str, Sequence[Any]] | None = None, say: Callable[[str, Any], str] | None = None,
 ) -> None:  # fmt: skip
-    """Every field of a model, in its order, in so many columns. words: field -> label and help."""
-    names = [name for name in model.model_fields if name not in leave]
+    """Every field of a model, in its order, in so many columns. words: field -> label and help.
+
+    say: how a choice of a field reads.
+    """
+    names = list(model.model_fields)
     for start in range(0, len(names), columns):
         places = st.columns(columns) if columns > 1 else [None]
         for name, place in zip(names[start : start + columns], places, strict=False):
@@ -137,7 +140,7 @@ def ask_all(
             path = f"{prefix}.{name}" if prefix else name
             ask(
                 form, path, model.model_fields[name], label, more,
-                choices=(choices or {}).get(name), say=_said, into=place,
+                choices=(choices or {}).get(name), say=partial(say, name) if say else _said, into=place,
             )  # fmt: skip
 
 

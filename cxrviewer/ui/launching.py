@@ -60,10 +60,10 @@ def network_fault(config: TrainingConfig) -> str:
     return ""
 
 
-def start(config: TrainingConfig | None, room: RoomState) -> None:
-    """Start, and the same recipe as a file."""
+def start(config: TrainingConfig | None, room: RoomState, *, can: bool = True) -> None:
+    """Start, and the same recipe as a file. can: False where what is said below would end the run at once."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        if st.button("Start the run", type="primary", disabled=config is None) and config is not None:
+        if st.button("Start the run", type="primary", disabled=config is None or not can) and config is not None:
             from cxrviewer.training.runs import submit
 
             status = submit(config, get_settings().runs_dir)
@@ -80,7 +80,7 @@ def start(config: TrainingConfig | None, room: RoomState) -> None:
 
 def from_file(room: RoomState) -> None:
     """A recipe from a JSON file."""
-    with st.popover("Open a recipe", type="tertiary"):
+    with st.popover("Open a recipe", type="tertiary", key=f"open-recipe-{room.recipe.revision}"):
         given = st.file_uploader("A recipe, JSON", type="json", key=f"recipe-file-{room.recipe.revision}")
         if given is not None:
             try:

@@ -18,16 +18,19 @@ from cxrviewer.ui.room import RoomState
 
 
 def choose_preset(room: RoomState, known: Sequence[Remembered]) -> None:
-    """A popover with the list; taking one over fills the form with it and with the data sets that fit."""
-    with st.popover("Presets"):
+    """A popover with the list; taking one over fills the form with it and with the data sets that fit.
+
+    The form is then another, and so is the popover's key: it closes.
+    """
+    with st.popover("Presets", key=f"presets-{room.recipe.revision}"):
         name = st.selectbox(
-            "A recipe that repeats published work",
+            "A first run, or a recipe that repeats published work",
             list(PRESETS),
             format_func=lambda key: PRESETS[key].title,
             width=620,
         )
         preset = PRESETS[name]
-        shell.quiet(f"Repeats: {preset.repeats}.")
+        shell.quiet(f"Repeats {preset.repeats}.")
         if preset.published:
             shell.quiet(f"Published: {preset.published}.")
         shell.quiet(f"Differs: {preset.differs}.")

@@ -16,9 +16,11 @@ from cxrviewer.ui.candidates import (
     FinishedRun,
     cards_side_by_side,
     compared_table,
+    lost_answers,
     run_of,
     verdict,
 )
+from cxrviewer.ui.tables import show_table
 
 if TYPE_CHECKING:
     from cxrviewer.classifiers.card import Card
@@ -38,11 +40,11 @@ def show_undo(models: Sequence[ModelInfo]) -> None:
     if not possible or get_settings().model:
         return
     back = earlier or "the one that comes with the program"
-    words, button = st.columns([5, 1], vertical_alignment="center")
-    with words:
-        shell.quiet(f"{serving} serves because it was chosen here. Before it: {back}.")
-    if button.button("Undo", key="model-undo", help=f"Let {back} serve again."):
-        _undo()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        with st.container(width="content"):
+            shell.quiet(f"{serving} serves because it was chosen here. Before it: {back}.")
+        if st.button("Undo", key="model-undo", help=f"Let {back} serve again."):
+            _undo()
 
 
 def _undo() -> None:
@@ -99,7 +101,12 @@ def show_comparison(card: Card, run: Path | None, models: Sequence[ModelInfo]) -
         if serving is None:
             shell.note("No model serves yet: there is nothing to compare.")
             _ask(card, run)
-        elif run is None:
+            return
+        if lost := lost_answers(card, serving):
+            shell.note(
+                f"{card.id} does not answer {', '.join(lost)}.", f"{serving.id} does.", kind="caution"
+            )
+        if run is None:
             _by_cards(card, serving)
             _ask(card, run)
         else:
@@ -114,7 +121,7 @@ def _by_cards(card: Card, serving: Card) -> None:
     )  # fmt: skip
     columns = cards_side_by_side(card, serving)
     if columns["Label"]:
-        st.dataframe(columns, hide_index=True, height="content")
+        show_table(columns)
     else:
         shell.quiet("The two cards have no label of the same data set in common.")
 
@@ -152,7 +159,7 @@ def show_compared(found: Comparison) -> None:
             f"{part.dataset}: {part.n_images} pictures of {part.n_patients} people, the same for both"
         )
         names = (found.new_model, found.serving_model or "none")
-        st.dataframe(compared_table(part, names), hide_index=True, height="content")
+        show_table(compared_table(part, names))
 
 
 def _ask(card: Card, run: Path | None) -> None:

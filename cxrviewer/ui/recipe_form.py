@@ -24,7 +24,7 @@ def show_recipe(form: Form, known: Sequence[Remembered], labels: Sequence[str]) 
     parts = {"Data": partial(_data, form, known, labels), "Learning": partial(_stages, form)}
     for pair in (GROUPS[:2], GROUPS[2:]):
         for place, group in zip(st.columns(2, gap="small"), pair, strict=True):
-            with place, st.container(border=True):
+            with place, st.container(border=True, height="stretch"):
                 shell.heading(group.title)
                 if group.title in parts:
                     parts[group.title]()
@@ -40,9 +40,11 @@ def ask_name(form: Form) -> None:
 
 
 def _group(form: Form, group: Group) -> None:
-    _asks(form, group.main)
-    if form.get("backbone") in BACKBONES and group.title == "Network":
-        _network_line(form)
+    if group.title == "Network":
+        _asks(form, group.main[:1])
+        if form.get("backbone") in BACKBONES:
+            _network_line(form)
+    _asks(form, group.main[1:] if group.title == "Network" else group.main)
     with st.expander("More"):
         if group.title == "Data":
             _draws(form)
@@ -113,7 +115,8 @@ def _data(form: Form, known: Sequence[Remembered], labels: Sequence[str]) -> Non
 def _split_words(source: Source) -> str:
     if source.folds:
         return f"{source.folds} folds, reporting on {source.fold}"
-    return f"{SPLITS[source.split]}, {source.tune:g} to tune, {source.report:g} to report"
+    shares = f"{SPLITS[source.split]}, {source.tune:g} to tune, {source.report:g} to report"
+    return f"{shares}, near-duplicates kept together" if source.together else shares
 
 
 def source_of(one: Remembered) -> dict[str, Any]:
@@ -123,10 +126,19 @@ def source_of(one: Remembered) -> dict[str, Any]:
 
 
 def _name_of(source: dict[str, Any], offered: dict[str, dict[str, Any]]) -> str:
-    """What a source of the recipe is called: its remembered name, or its reader and folder."""
+    """What a source of the recipe is called: its remembered name, or its reader and folder.
+
+    One that is split in another way than it is remembered keeps its name, as long as no other has the same folder.
+    """
     plain_source = Source.model_validate(source).model_copy(update={"draws": 0})
-    fits = (name for name, one in offered.items() if Source.model_validate(one) == plain_source)
-    return next(fits, f"{source['name']}: {source['root']}")
+    known = {name: Source.model_validate(one) for name, one in offered.items()}
+    same = [name for name, one in known.items() if one == plain_source]
+    alike = [name for name, one in known.items() if _data_of(one) == _data_of(plain_source)]
+    return (same or (alike if len(alike) == 1 else ()) or (f"{source['name']}: {source['root']}",))[0]
+
+
+def _data_of(source: Source) -> tuple[str, str, str]:
+    return source.name, source.root, repr(sorted(source.options.items()))
 
 
 def _heads(form: Form, labels: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from cxrviewer.ui.recipe_examples import show_examples
 from cxrviewer.ui.room import RoomState
 from cxrviewer.ui.room_jobs import Known
 from cxrviewer.ui.runs import duration
+from cxrviewer.ui.tables import show_table
 from cxrviewer.ui.words import name_label
 
 _WAIT = 1.5
@@ -37,6 +39,12 @@ class Balance:
     rows: dict[str, np.ndarray[Any, np.dtype[np.int64]]]
 
 
+def can_start(config: TrainingConfig, room: RoomState) -> bool:
+    """False where the network cannot be had or a data set was refused. One that is still being read may be fine."""
+    jobs = [resources.room_jobs().known(as_remembered(source), room.owner) for source in config.sources]
+    return not launching.network_fault(config) and not any(job.finished and job.result is None for job in jobs)
+
+
 def as_remembered(source: Source) -> Remembered:
     """A source as the room's jobs know it."""
     values = source.model_dump(exclude={"draws", "name"})
@@ -49,11 +57,11 @@ def sources_known(sources: Sequence[Source], room: RoomState) -> list[Known] | N
     for source in sources:
         job = jobs.known(as_remembered(source), room.owner)
         if not job.wait(_WAIT):
-            waiting(job, f"Reading the label files of {source.name}.", job.cancel)
+            waiting(job, f"Reading the label files of {Path(source.root).name}.", job.cancel)
             return None
         if job.result is None:
             message = job.failure.message if job.failure else "The reading was stopped."
-            shell.note(f"The data set {source.name} cannot be used.", message, kind="error")
+            shell.note(f"The data set in {source.root} cannot be used.", message, kind="error")
             return None
         found.append(job.result)
     return found
@@ -104,7 +112,7 @@ def show_balance(balance: Balance) -> None:
         )  # fmt: skip
         for name, value in zip(table, values, strict=True):
             table[name].append(value)
-    st.dataframe(table, hide_index=True, height="content" if len(balance.rows) < 7 else 230)
+    show_table(table, lines=6)
     silent = [name_label(label) for label, counts in balance.rows.items() if not counts[0].all()]
     if silent:
         shell.note(
@@ -184,6 +192,7 @@ def show(config: TrainingConfig, room: RoomState) -> None:
     show_balance(balance)
     if not fault:
         show_estimate(config, balance, room)
+        shell.heading("Learning rate", "a sweep suggests one")
         show_finder(config, room)
     shell.heading("Example pictures", "each change alone, at its strongest")
     show_examples(known[0], config.augmentation, config.preparation, room, everything=False)

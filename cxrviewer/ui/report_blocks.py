@@ -12,6 +12,7 @@ from cxrviewer.reporting.report import Block, Curves, Lines, Paragraph, Section,
 from cxrviewer.reporting.wording import label_name, number
 from cxrviewer.ui import shell
 from cxrviewer.ui.charts import show_figure, show_lines
+from cxrviewer.ui.tables import show_table
 
 
 def show_section(section: Section, key: str) -> None:
@@ -44,9 +45,8 @@ def _table(block: Table, key: str) -> None:
 
 
 def _grid(block: Table, key: str) -> None:
-    """A grid draws on a canvas, so its text can be no markup."""
     columns = {name: [row[k] for row in block.rows] for k, name in enumerate(block.columns)}
-    st.dataframe(columns, hide_index=True, height="content" if len(block.rows) <= 20 else 420, key=key)
+    show_table(columns, key=key)
 
 
 def _lines(block: Lines, key: str) -> None:
@@ -71,12 +71,14 @@ def _sliders(block: Sliders, key: str) -> None:
     shell.heading("Operating points", "move the threshold and see what it costs")
     pick, slide, share = st.columns([1.2, 3, 1], gap="medium", vertical_alignment="bottom")
     with pick:
-        name = st.selectbox("Label", list(block.points), format_func=label_name, key=f"{key}-label")
+        names = list(block.points)
+        first = next((place for place, one in enumerate(names) if block.own.get(one) is not None), 0)
+        name = st.selectbox("Label", names, first, format_func=label_name, key=f"{key}-label")
     points, own = block.points[name], block.own.get(name)
     with slide:
         options = [float(value) for value in points.thresholds]
         at = st.select_slider(
-            "Threshold on the probability", options, options[points.nearest(0.5 if own is None else own)],
+            "Threshold on the probability", options, options[points.start(own)],
             format_func=lambda value: f"{value:.3f}", key=f"{key}-{name}-threshold",
         )  # fmt: skip
     with share:
@@ -91,14 +93,13 @@ def _counts(points: Explorer, at: int, prevalence: float, own: float | None) -> 
     ppv, npv = (values[at] for values in points.predictive(prevalence))
     table, words = st.columns([1, 1], gap="medium")
     with table:
-        st.dataframe(
+        show_table(
             {
                 "": ["ill", "well"],
                 "called positive": [tp, fp],
                 "called negative": [fn, tn],
                 "of": [points.n_positive, points.n_negative],
-            },
-            hide_index=True,
+            }
         )
     with words:
         shell.quiet(

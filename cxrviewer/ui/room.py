@@ -16,13 +16,15 @@ _KEY = "room_state"
 class RoomState:
     """One session's choices in the training room.
 
-    dataset: a remembered name. adding: whether its form is open. section: of the data set's page. seed: of the sample
-    pictures. stopped: readings that this session has stopped. run: the chosen run; beside: runs on one chart with it.
-    source, recipe: the forms of a data set and of the launch page.
+    dataset: a remembered name. adding: whether its form is open; changing: which one is in it, None for a new one.
+    section: of the data set's page. seed: of the sample pictures. stopped: readings that this session has stopped.
+    run: the chosen run; beside: runs on one chart with it. source, recipe: the forms of a data set and of the launch
+    page.
     """
 
     dataset: str | None = None
     adding: bool = False
+    changing: str | None = None
     section: str = "Overview"
     seed: int = 0
     stopped: set[object] = field(default_factory=set)

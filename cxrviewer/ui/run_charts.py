@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from cxrviewer.reporting.wording import metric_title
 from cxrviewer.training.run_listing import RunStatus
 from cxrviewer.ui import shell
 from cxrviewer.ui.charts import show_lines
 from cxrviewer.ui.room import RoomState
-from cxrviewer.ui.runs import Curve, curves, metric_title
+from cxrviewer.ui.runs import Curve, curves
 
 _MEAN = "tune_auroc"
 """The mean over the heads: nothing new where there is one."""
@@ -33,7 +34,8 @@ def show_curves(run: str, found: Sequence[Curve]) -> None:
 
 
 def _line(curve: Curve) -> tuple[str, Sequence[float], Sequence[float]]:
-    return metric_title(curve.name), curve.epochs, curve.values
+    """Under its short name: the axis says of what it is."""
+    return metric_title(curve.name).split(",")[0], curve.epochs, curve.values
 
 
 def compare(runs: Sequence[RunStatus], room: RoomState) -> None:

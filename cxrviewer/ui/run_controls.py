@@ -19,7 +19,7 @@ LAUNCH_PAGE = "pages/training/launch.py"
 def show_controls(run: RunStatus, room: RoomState) -> None:
     """The run's name and its buttons, in one line."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        shell.heading(run.id, f"{run.state}{f' on {run.device}' if run.device else ''}")
+        shell.heading(run.id, device_words(run.device))
         if run.state in ("queued", "running"):
             _stopping(run)
         if (
@@ -36,6 +36,12 @@ def show_controls(run: RunStatus, room: RoomState) -> None:
             st.switch_page(LAUNCH_PAGE)
         if not run.at_work:
             _deleting(run, room)
+
+
+def device_words(device: str) -> str:
+    """`on the CPU`, `on GPU 0`; empty where it is not known yet. What the run is at stands in the line below."""
+    kind, _, number = device.partition(":")
+    return "" if not kind else "on the CPU" if kind == "cpu" else f"on GPU {number or 0}"
 
 
 def _stopping(run: RunStatus) -> None:

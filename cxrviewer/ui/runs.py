@@ -15,7 +15,7 @@ _STEADY = 0.9
 
 @dataclass(frozen=True)
 class Curve:
-    """A column of `metrics.csv` over the epochs."""
+    """A column of `metrics.csv` over the epochs, counted from 1 as everywhere a person reads of them."""
 
     name: str
     epochs: tuple[float, ...]
@@ -51,23 +51,6 @@ def pace_words(run: RunStatus) -> str:
     return " · ".join(parts)
 
 
-def metric_title(name: str) -> str:
-    """A column of `metrics.csv` as people read it."""
-    if name in _TITLES:
-        return _TITLES[name]
-    words = name.removeprefix("tune_").replace("_", " ").replace("auroc", "AUROC")
-    return f"{words}, tune part" if name.startswith("tune_") else words
-
-
-_TITLES = {
-    "loss": "loss, train part",
-    "tune_pneumonia_auroc": "pneumonia",
-    "tune_findings_auroc": "findings, mean",
-    "tune_auroc": "mean of the heads",
-    "learning_rate": "learning rate",
-}
-
-
 def curves(path: Path) -> tuple[Curve, ...]:
     """The columns of `metrics.csv` but `epoch`, `size` and `seconds`; a row that does not parse is left out."""
     try:
@@ -83,7 +66,7 @@ def _curve(name: str, rows: list[dict[str, str]]) -> Curve:
     points = []
     for row in rows:
         try:
-            points.append((float(row["epoch"]), float(row[name])))
+            points.append((float(row["epoch"]) + 1, float(row[name])))
         except (TypeError, ValueError, KeyError):
             continue
     return Curve(name, tuple(x for x, _ in points), tuple(y for _, y in points))

@@ -30,6 +30,13 @@ _STYLE = """<style>
 .cxr-title span { color: #9aa7b4; }
 .cxr-head { font-size: 15px; font-weight: 600; }
 .cxr-head span { margin-left: 0.6rem; font-size: 12px; font-weight: 400; color: #9aa7b4; }
+button[kind="primary"], button[kind="primary"]:hover, button[kind="primary"]:active, [data-tag] { color: #0e1116; }
+button[kind="primary"]:hover, button[kind="primary"]:active { background: #79b8ff; border-color: #79b8ff; }
+button[kind="primary"]:disabled { color: #9aa7b4; }
+[data-tag] button { color: inherit; }
+button[kind="tertiary"], button[kind="tertiary"]:hover, button[kind="tertiary"]:active,
+button[kind="tertiary"][aria-expanded="true"] { color: #58a6ff; }
+button[kind="tertiary"]:hover { text-decoration: underline; text-underline-offset: 3px; }
 .st-key-model-box { padding: 0.5rem 0.7rem; gap: 0.3rem; }
 .st-key-reading .stSlider { padding: 0 0.3rem; }
 .st-key-drop-large { padding-top: 12vh; align-items: center; }

@@ -30,6 +30,6 @@ with shell.screen():
         with right:
             config, sentences = launching.wanted(form)
             launching.faults(sentences)
-            launching.start(config, room)
+            launching.start(config, room, can=config is not None and recipe_meaning.can_start(config, room))
             if config is not None:
                 recipe_meaning.show(config, room)

@@ -143,7 +143,7 @@ def test_curves_skip_rows_that_do_not_parse(tmp_path: Path) -> None:
         "epoch,size,loss,seconds\n0,96,1.5,9\n1,96,,9\n2,96,half\n3,96,1.0,9\n"
     )
     (curve,) = runs.curves(tmp_path)
-    assert (curve.name, curve.epochs, curve.values) == ("loss", (0.0, 3.0), (1.5, 1.0))
+    assert (curve.name, curve.epochs, curve.values) == ("loss", (1.0, 4.0), (1.5, 1.0))
     assert runs.curves(tmp_path / "none") == ()
 
 

@@ -18,9 +18,11 @@ from support.page_reading import components, text_of, until
 from cxrviewer.datasets import DATASETS
 from cxrviewer.datasets.remembering import checked, remember, remembered
 from cxrviewer.training import runs
-from cxrviewer.training.config import TrainingConfig
+from cxrviewer.training.config import Source, TrainingConfig
+from cxrviewer.training.material import gather
 from cxrviewer.ui.dataset_words import READERS
 from cxrviewer.ui.recipe import GROUPS, defaults, read_recipe
+from cxrviewer.ui.recipe_form import source_of
 
 DATASETS_PAGE = "pages/training/datasets.py"
 LAUNCH, RUNS = "pages/training/launch.py", "pages/training/runs.py"
@@ -143,17 +145,72 @@ def test_file_and_label_names_stay_text(open_page: Any, site: Path) -> None:
 
 def test_duplicates_are_compared_on_request_and_found(open_page: Any, site: Path) -> None:
     root = site.parent / "twins"
-    for place in ("a/1.png", "b/2.png"):
-        (root / place).parent.mkdir(parents=True)
-        rng = np.random.default_rng(1)
-        Image.fromarray(rng.integers(0, 255, (40, 40), np.uint8)).save(root / place)
+    for number, place in enumerate(("a/1.png", "b/2.png", "b/3.png")):
+        (root / place).parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(1).integers(0, 255, (40, 40), np.uint8)
+        pixels[0, 0] = number // 2  # the third differs from the two others in one pixel
+        Image.fromarray(pixels).save(root / place)
     known(site, "twins", "folder", root)
     app = section(read(open_page(DATASETS_PAGE)), "Duplicates")
     assert "compared with every other" in text_of(app)
     labelled(app, "button", "Compare the pictures").click().run()
-    until(app, lambda app: "1 pair could stand in two parts" in text_of(app))
+    until(app, lambda app: "2 pairs could stand in two parts" in text_of(app))
     table = app.dataframe[0].value
-    assert list(table["Files"]) == ["identical"] and list(table["Kept together"]) == ["no"]
+    assert list(table["Files"]) == ["differ", "differ", "identical"]
+    assert list(table["Kept together"]) == ["no", "no", "yes"]
+    labelled(app, "button", "Keep the pairs together").click().run()
+    assert "No pair could stand in two parts" in text_of(app)
+    (one,) = remembered(site)
+    source = Source.model_validate(source_of(one))
+    config = TrainingConfig.model_validate(defaults() | {"id": "x", "sources": [source.model_dump()]})
+    assert len({row.group for row in gather(config).split}) == 1, "a run keeps them on one side"
+    labelled(app, "button", "Let the pairs go").click().run()
+    assert remembered(site)[0].together == ""
+
+
+def test_another_data_set_gets_a_name_of_its_own_and_a_changed_one_takes_its_new_name(
+    open_page: Any, site: Path
+) -> None:
+    root = known(site, "kermany")
+    app = read(open_page(DATASETS_PAGE))
+    labelled(app, "button", "Add another").click().run()
+    labelled(app, "text_input", "Folder on this machine").set_value(str(root)).run()
+    assert labelled(app, "text_input", "Remember it as").placeholder == "kermany-2"
+    labelled(app, "text_input", "Remember it as").set_value("kermany").run()
+    labelled(app, "button", "Read the folder").click().run()
+    assert "Another data set is remembered under that name." in text_of(app)
+    labelled(app, "button", "Cancel").click().run()
+    labelled(app, "button", "Change").click().run()
+    labelled(app, "text_input", "Remember it as").set_value("children").run()
+    labelled(app, "button", "Read the folder").click().run()
+    assert [one.name for one in remembered(site)] == ["children"]
+
+
+def test_choices_of_a_reader_are_said_in_words(open_page: Any, site: Path) -> None:
+    app = open_page(DATASETS_PAGE)
+    labelled(app, "selectbox", "What it is").set_value("chexpert").run()
+    assert labelled(app, "selectbox", "Uncertain (-1) counts as").options == [
+        "not stated (U-Ignore)",
+        "negative (U-Zeros)",
+        "positive (U-Ones)",
+    ]
+
+
+def test_a_refused_data_set_is_named_by_its_folder_and_no_run_starts_from_it(
+    open_page: Any, site: Path
+) -> None:
+    (site.parent / "empty").mkdir()
+    known(site, "mine", "nih", site.parent / "empty")
+    app = until(open_page(LAUNCH), lambda app: "cannot be used" in text_of(app))
+    assert f"The data set in {site.parent / 'empty'} cannot be used." in text_of(app)
+    assert labelled(app.run(), "button", "Start the run").disabled
+
+
+def test_a_preset_with_shares_of_its_own_keeps_the_name_of_the_data_set(open_page: Any, site: Path) -> None:
+    remember(site, checked(name="mine", reader="kermany", root=str(known(site)), tune=0.3))
+    app = open_page(LAUNCH)
+    labelled(app, "button", "Fill the form with it").click().run()
+    assert labelled(app, "multiselect", "Data sets").value == ["mine"]
 
 
 def test_the_split_is_shown_in_parts_and_kept(open_page: Any, site: Path) -> None:
@@ -214,7 +271,8 @@ def test_a_wrong_value_is_said_beside_the_form_and_nothing_starts(open_page: Any
 def test_a_preset_fills_the_form_with_its_recipe_and_our_folder(open_page: Any, site: Path) -> None:
     known(site)
     app = open_page(LAUNCH)
-    labelled(app, "selectbox", "A recipe that repeats published work").set_value("kermany-small-cnn").run()
+    presets = "A first run, or a recipe that repeats published work"
+    labelled(app, "selectbox", presets).set_value("kermany-small-cnn").run()
     assert "figure by person is known" in text_of(app)
     labelled(app, "button", "Fill the form with it").click().run()
     assert labelled(app, "selectbox", "Network").value == "small-cnn"

@@ -55,7 +55,10 @@ def test_every_part_of_a_run_is_in_it(report: Report) -> None:
         "Do the maps point at what readers marked?", "Made with",
     ]  # fmt: skip
     (lines,) = blocks(report, Lines)
-    assert [(series.name, series.x) for series in lines.series] == [("loss", (0, 1)), ("tune auroc", (1,))]
+    assert [(series.name, series.x) for series in lines.series] == [
+        ("loss on train", (1, 2)),
+        ("mean of the heads, AUROC on tune", (2,)),
+    ]
     assert [curves.kind for curves in blocks(report, Curves)] == [
         "ROC",
         "Precision and recall",
