@@ -20,6 +20,9 @@ from cxrviewer.reporting.figures import COLOURS, CONFIG, FIGURES, GROUND, LINE, 
 from cxrviewer.reporting.report import Block, Curves, Lines, Paragraph, Report, Section, Sliders, Table
 from cxrviewer.reporting.wording import label_name
 
+FEW = 12
+"""Epochs up to which each has its own tick."""
+
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
     "font-src data:"
@@ -116,7 +119,8 @@ def _cell(text: str) -> str:
 
 def _figure(figure: go.Figure, key: str, height: str) -> str:
     return str(plotly.io.to_html(
-        figure, full_html=False, include_plotlyjs=False, default_height=height, config=CONFIG, div_id=key,
+        figure, full_html=False, include_plotlyjs=False, default_height=height, div_id=key,
+        config=CONFIG | {"displayModeBar": False},
     ))  # fmt: skip
 
 
@@ -137,8 +141,9 @@ def _line(block: Lines, number: int) -> go.Figure:
     figure = go.Figure(
         layout=go.Layout(
             title={"text": html.escape(series.name), "font": {"size": 14}}, paper_bgcolor=GROUND, plot_bgcolor=PANEL,
-            font={"color": TEXT, "family": "system-ui, sans-serif", "size": 12}, xaxis=axis | {"title": block.x},
-            yaxis=axis, margin={"l": 56, "r": 16, "t": 36, "b": 40},
+            font={"color": TEXT, "family": "system-ui, sans-serif", "size": 12},
+            xaxis=axis | {"title": block.x} | ({"dtick": 1} if len(series.x) <= FEW else {}),
+            yaxis=axis | {"exponentformat": "power"}, margin={"l": 56, "r": 16, "t": 36, "b": 40},
         )
     )  # fmt: skip
     figure.add_scatter(
@@ -164,7 +169,7 @@ def _sliders(block: Sliders, _key: str) -> str:
 
 def _points(block: Sliders, name: str) -> dict[str, Any]:
     points, own = block.points[name], block.own.get(name)
-    at = points.nearest(0.5 if own is None else own)
+    at = points.start(own)
     return {
         "t": points.thresholds.tolist(), "tp": points.tp.tolist(), "fp": points.fp.tolist(),
         "p": points.n_positive, "n": points.n_negative, "at": at,

@@ -18,6 +18,7 @@ from cxrviewer.reporting.wording import head_name, label_name, metric_title, num
 
 EXPLANATIONS = "explanations.json"
 _AXES = ("epoch", "size", "seconds", "step")
+_MEAN = "tune_auroc"
 
 
 def read_report(run: Path) -> Report:
@@ -131,6 +132,8 @@ def history(path: Path) -> Lines | None:
     except OSError:
         return None
     names = [name for name in (table[0] if table else {}) if name not in _AXES]
+    heads = [name for name in names if name.startswith("tune_") and name.endswith("_auroc") and name != _MEAN]
+    names = [name for name in names if name != _MEAN or len(heads) != 1]  # of one head the mean says it twice
     series = tuple(_series(name, table) for name in names)
     drawn = tuple(line for line in series if line.x)
     return Lines("How training went", "epoch", drawn) if drawn else None

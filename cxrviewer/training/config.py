@@ -263,5 +263,14 @@ def sentences_of(exc: ValidationError) -> tuple[str, ...]:
         if error["type"] == "value_error":
             said.append(str(error["ctx"]["error"]))  # our own rules name the field themselves
         else:
-            said.append(f"{'.'.join(str(part) for part in error['loc']) or 'file'}: {error['msg']}")
+            where = ".".join(str(part) for part in error["loc"]) or "file"
+            said.append(f"{where}: {_PLAIN.get((where, error['type']), error['msg'])}")
     return tuple(said)
+
+
+_PLAIN = {
+    ("sources", "too_short"): "choose at least one data set",
+    ("heads", "too_short"): "choose at least one answer",
+    ("id", "string_pattern_mismatch"): "a name of small letters, digits, '.', '_' and '-', 64 at most",
+}
+"""Where the checking library's own words would puzzle."""

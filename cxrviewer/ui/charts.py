@@ -40,13 +40,13 @@ def show_lines(
         whole["range"] = [0.5, last + 0.5]
     figure.update_layout(
         height=height,
-        margin={"l": 48, "r": 12, "t": 28, "b": 36},
+        margin={"l": 52, "r": 12, "t": 32, "b": 36},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font={"color": "#e6edf3", "size": 12, "family": FAMILY},
         xaxis={"title": x, **axis, **whole},
-        yaxis={"title": y, **axis, **_room(series)},
-        legend={"orientation": "h", "y": 1.15, "x": 0, "font": {"size": 12}},
+        yaxis={"title": {"text": y, "standoff": 8}, "automargin": True, **axis, **_room(series)},
+        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "font": {"size": 12}},
         uirevision=key,
     )
     st.plotly_chart(figure, key=key, theme=None, config=CONFIG | {"displayModeBar": False})

@@ -82,16 +82,19 @@ def _stop(one: Remembered, room: RoomState) -> None:
     resources.room_jobs().stop_reading(one, room.owner)
 
 
-def waiting(job: Job[Any], words: str, stop: Callable[[], None]) -> None:
-    """Progress of a job and a button that stops it; the page is drawn anew when it has ended."""
-    st.fragment(_watch, run_every=_POLL)(job, words, stop)
+def waiting(
+    job: Job[Any], words: str, stop: Callable[[], None], at: Callable[[], str] = lambda: ""
+) -> None:
+    """Progress of a job and a button that stops it; the page is drawn anew when it has ended. at: what it does now."""
+    st.fragment(_watch, run_every=_POLL)(job, words, stop, at)
 
 
-def _watch(job: Job[Any], words: str, stop: Callable[[], None]) -> None:
+def _watch(job: Job[Any], words: str, stop: Callable[[], None], at: Callable[[], str]) -> None:
     if job.finished:
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.progress(job.progress, text=words, width=420)
+        now = at()
+        st.progress(job.progress, text=f"{words} {now[:1].upper()}{now[1:]}".strip(), width=340)
         if st.button("Stop", key=f"stop-{words}"):
             stop()
             st.rerun()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,10 +31,11 @@ def show_finder(config: TrainingConfig, room: RoomState) -> None:
         if st.button(
             "Find a learning rate", help="A sweep of a hundred steps over this data (Smith, WACV 2017)."
         ):
-            jobs.other(key, lambda progress, cancelled: _found(config, progress, cancelled), room.owner)
+            say = partial(jobs.said.__setitem__, key)
+            jobs.other(key, lambda progress, stop: _found(config, progress, stop, say), room.owner)
             st.rerun()
     elif not job.finished:
-        waiting(job, "Sweeping the learning rate.", lambda: jobs.drop(key, room.owner))
+        waiting(job, "Finding a rate.", lambda: jobs.drop(key, room.owner), lambda: jobs.said.get(key, ""))
     elif job.result is None:
         shell.note("No learning rate was found.", job.failure.message if job.failure else "", kind="caution")
         if st.button("Sweep again"):
@@ -42,11 +45,14 @@ def show_finder(config: TrainingConfig, room: RoomState) -> None:
         _show(job.result, room)
 
 
-def _found(config: TrainingConfig, progress: Progress, cancelled: Cancelled) -> RateFinding:
+def _found(
+    config: TrainingConfig, progress: Progress, cancelled: Cancelled, say: Callable[[str], None]
+) -> RateFinding:
     from cxrviewer.training.rate_finder import find_rate
 
-    def tell(share: float, _words: str) -> None:
+    def tell(share: float, words: str) -> None:
         progress(share)
+        say(words)
         if cancelled():
             raise CancelledError("The sweep was stopped.")
 

@@ -43,6 +43,8 @@ class RoomJobs:
         self._samples: Jobs[tuple[bytes | None, ...]] = Jobs(kept=24)
         self._parts: Jobs[Parts] = Jobs(kept=16)
         self._others: Jobs[Any] = Jobs(kept=16)
+        self.said: dict[Hashable, str] = {}
+        """What one of the others is at, in its own words."""
 
     def known(self, one: Remembered, owner: str) -> Job[Known]:
         """Its rows and numbers."""
@@ -95,6 +97,7 @@ class RoomJobs:
 
     def drop(self, key: Hashable, owner: str = "") -> None:
         """Stop one of these, or forget that it failed."""
+        self.said.pop(key, None)
         self._others.cancel(key, owner)
         self._others.retry(key)
 

@@ -41,16 +41,18 @@ def _line(curve: Curve) -> tuple[str, Sequence[float], Sequence[float]]:
 def compare(runs: Sequence[RunStatus], room: RoomState) -> None:
     """Choose runs and a metric: one chart."""
     names = [run.id for run in runs]
+    drawn = [run.id for run in runs if curves(run.path)]
     left, right = st.columns([2.4, 1])
     with left:
         if "compare-runs" not in st.session_state:
-            st.session_state["compare-runs"] = [name for name in room.beside if name in names] or names[
+            st.session_state["compare-runs"] = [name for name in room.beside if name in names] or drawn[
                 :_AT_FIRST
             ]
         chosen = st.multiselect("Runs", names, key="compare-runs", placeholder="choose two or more")
         room.beside = tuple(chosen)
     found = {run.id: {curve.name: curve for curve in curves(run.path)} for run in runs if run.id in chosen}
-    metrics = list(dict.fromkeys(name for by_name in found.values() for name in by_name))
+    every = dict.fromkeys(name for by_name in found.values() for name in by_name)
+    metrics = sorted(every, key=lambda name: ("auroc" not in name, "loss" not in name))
     with right:
         metric = (
             st.selectbox("Metric", metrics, format_func=metric_title, key="compare-metric")

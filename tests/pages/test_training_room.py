@@ -264,7 +264,7 @@ def test_a_wrong_value_is_said_beside_the_form_and_nothing_starts(open_page: Any
     known(site)
     app = until(open_page(LAUNCH), lambda app: "Class balance" in text_of(app))
     next(one for one in app.text_input if "Name of the run" in one.label).set_value("Not An Id").run()
-    assert "id: String should match pattern" in text_of(app)
+    assert "id: a name of small letters, digits" in text_of(app)
     assert labelled(app, "button", "Start the run").disabled
 
 

@@ -17,7 +17,7 @@ from cxrviewer.reporting.html_report import POLICY, html_of, in_script, texts_of
 from cxrviewer.reporting.pdf_report import _flow, pdf_of, write_pdf
 from cxrviewer.reporting.published import PUBLISHED, beside
 from cxrviewer.reporting.report import Curves, Lines, Paragraph, Report, Sliders, Table
-from cxrviewer.reporting.run_report import read_report, report_of
+from cxrviewer.reporting.run_report import history, read_report, report_of
 from cxrviewer.reporting.wording import number
 
 CHECKED = {
@@ -183,3 +183,12 @@ def test_published_figures_stand_beside_ones_own() -> None:
 )
 def test_what_is_less_than_one_is_not_written_as_one(value: float | None, text: str) -> None:
     assert number(value) == text
+
+
+def test_the_mean_of_one_head_is_not_drawn_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text(
+        "epoch,loss,tune_auroc,tune_findings_auroc\n0,0.7,0.6,0.6\n1,0.5,0.7,0.7\n"
+    )
+    lines = history(tmp_path / "metrics.csv")
+    assert lines is not None
+    assert [series.name for series in lines.series] == ["loss on train", "findings, mean AUROC on tune"]
