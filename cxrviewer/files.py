@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import errno
 import io
+import math
 import os
 import sys
 from collections.abc import Iterator
@@ -84,3 +85,26 @@ def read_table(path: Path) -> list[dict[str, str]]:
     except (OSError, ValueError, csv.Error):
         return []
     return [dict(zip(names[:MOST_COLUMNS], row, strict=False)) for row in rows if row]
+
+
+def read_columns(path: Path, axis: str) -> dict[str, tuple[tuple[float, float], ...]]:
+    """The numbers of a small CSV: by the names of its other columns, (axis, value) wherever both are finite."""
+    rows = read_table(path)
+    places = [_number(row.get(axis)) for row in rows]
+    return {
+        name: tuple(
+            (x, y)
+            for x, row in zip(places, rows, strict=True)
+            if x is not None and (y := _number(row.get(name))) is not None
+        )
+        for name in (rows[0] if rows else {})
+        if name != axis
+    }
+
+
+def _number(cell: str | None) -> float | None:
+    try:
+        value = float(cell or "nan")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

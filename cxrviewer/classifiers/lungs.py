@@ -17,7 +17,6 @@ from cxrviewer.errors import ModelBundleError
 from cxrviewer.studies.radiograph import Radiograph
 
 ARCHITECTURE = "unet-lungs"
-LUNG_SIZE = 128
 _GROUPS = 4
 
 

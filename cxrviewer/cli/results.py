@@ -13,6 +13,7 @@ from cxrviewer.errors import ConfigurationError, CxrError, NotFoundError
 
 if TYPE_CHECKING:
     from cxrviewer.training.comparing import Comparison
+    from cxrviewer.training.run_listing import RunStatus
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id.")]
 
@@ -132,14 +133,21 @@ def undo() -> None:
 
 def finished(run: str) -> Path:
     """The folder of a finished run. Raises NotFoundError or ConfigurationError."""
+    status = find_run(run)
+    if status.state != "finished":
+        raise ConfigurationError(f"The run is {status.state}, not finished.", "Let it finish first.")
+    return status.path
+
+
+def find_run(run: str) -> RunStatus:
+    """A run by its id. Raises NotFoundError."""
     from cxrviewer.settings import get_settings
     from cxrviewer.training.run_listing import list_runs
 
+    # Looked up among those there are: no path is made from what was typed.
     for status in list_runs(get_settings().runs_dir):
         if status.id == run:
-            if status.state != "finished":
-                raise ConfigurationError(f"The run is {status.state}, not finished.", "Let it finish first.")
-            return status.path
+            return status
     raise NotFoundError(
         "There is no run of that id.", "`python -m cxrviewer runs list` shows those there are."
     )

@@ -11,8 +11,7 @@ import typer
 
 from cxrviewer.cli.output import answering, progress, say, say_json
 from cxrviewer.cli.predicting import AsJson
-from cxrviewer.cli.results import report_after
-from cxrviewer.errors import NotFoundError
+from cxrviewer.cli.results import RunId, find_run, report_after
 
 if TYPE_CHECKING:
     from cxrviewer.training.run_listing import RunStatus
@@ -22,8 +21,6 @@ runs = typer.Typer(
     help="Training runs: list, show, start, cancel, resume, delete, clone, promote.",
     rich_markup_mode=None,
 )
-
-RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id.")]
 
 
 def train(
@@ -88,7 +85,7 @@ def show(run: RunId, as_json: AsJson = False) -> None:
         from cxrviewer.training.run_listing import last_metrics, log_tail
 
         _tick()
-        status = _find(run)
+        status = find_run(run)
         metrics, log = last_metrics(status.path), log_tail(status.path)
         if as_json:
             say_json({**status.as_json(), "metrics": metrics, "log": log})
@@ -133,7 +130,7 @@ def cancel(
     with answering(False):
         from cxrviewer.training.runs import cancel
 
-        status = cancel(_find(run).path, hard)
+        status = cancel(find_run(run).path, hard)
         say(f"{run} was asked to stop." if status.at_work else f"{run}: {status.state}.")
 
 
@@ -143,7 +140,7 @@ def resume(run: RunId) -> None:
     with answering(False):
         from cxrviewer.training.runs import resume
 
-        _print(resume(_find(run).path), False)
+        _print(resume(find_run(run).path), False)
 
 
 @runs.command()
@@ -152,7 +149,7 @@ def delete(run: RunId) -> None:
     with answering(False):
         from cxrviewer.training.runs import delete
 
-        delete(_find(run).path)
+        delete(find_run(run).path)
         say(f"{run} is deleted.")
 
 
@@ -167,24 +164,11 @@ def clone(
         from cxrviewer.settings import get_settings
         from cxrviewer.training.runs import clone_config, submit
 
-        config = clone_config(_find(run).path, id)
+        config = clone_config(find_run(run).path, id)
         if begin:
             _print(submit(config, get_settings().runs_dir), False)
         else:
             typer.echo(json.dumps(config.model_dump(mode="json"), indent=2))
-
-
-def _find(run: str) -> RunStatus:
-    from cxrviewer.settings import get_settings
-    from cxrviewer.training.run_listing import list_runs
-
-    # Looked up among those there are: no path is made from what was typed.
-    for status in list_runs(get_settings().runs_dir):
-        if status.id == run:
-            return status
-    raise NotFoundError(
-        "There is no run of that id.", "`python -m cxrviewer runs list` shows those there are."
-    )
 
 
 def _tick() -> None:

@@ -17,7 +17,6 @@ from cxrviewer.datasets.splits import Part
 from cxrviewer.settings import get_settings
 from cxrviewer.training import checkpoints
 from cxrviewer.training.averaging import averaging_of
-from cxrviewer.training.checkpoint_names import resolved
 from cxrviewer.training.config import TrainingConfig
 from cxrviewer.training.determinism import deterministic
 from cxrviewer.training.distilling import teachers_of
@@ -139,12 +138,6 @@ def is_finished(checkpoint: Path, config: TrainingConfig) -> bool:
     content = checkpoints.read(checkpoint)
     waited = epochs_without_gain(content.get(LEARNING, {}).get("scores", []))
     return int(content["epoch"]) + 1 >= config.epochs or 0 < config.optimisation.stop_after <= waited
-
-
-def epochs_in(checkpoint: Path) -> int:
-    """Finished epochs that a checkpoint holds; 0 where there is none. Raises UnreadableError."""
-    found = resolved(checkpoint)
-    return int(checkpoints.read(found)["epoch"]) + 1 if found.is_file() else 0
 
 
 def load_state(checkpoint: Path) -> dict[str, torch.Tensor]:

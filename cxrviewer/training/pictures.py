@@ -27,8 +27,6 @@ from cxrviewer.training.config import Augmentation
 MASK_LUNG = 255
 """Lung masks hold 255 inside; 127 marks a device to ignore and counts as outside."""
 
-Progress = Callable[[int, int], None]
-
 
 def read_grey(path: Path | Member) -> NDArray[np.float32]:
     """A JPEG or PNG with 8 or 16 bit a channel, or DICOM -> (H, W) float32 in [0, 1]. Raises CxrError."""
@@ -92,11 +90,6 @@ def load_picture(path: Path | Member, size: int) -> NDArray[np.uint8]:
     return np.rint(reduce(read_grey(path), size) * 255).astype(np.uint8)
 
 
-def load_mask(path: Path | Member, size: int) -> NDArray[np.uint8]:
-    """A lung mask -> (size, size) uint8: the share of lung in each pixel, in 255ths."""
-    return np.rint(reduce(inside_lungs(read_grey(path)), size) * 255).astype(np.uint8)
-
-
 def inside_lungs(grey: NDArray[np.float32]) -> NDArray[np.float32]:
     """A lung mask's grey values in [0, 1] -> 1 inside the lungs, 0 elsewhere."""
     return np.asarray(grey == MASK_LUNG / 255, np.float32)
@@ -106,7 +99,6 @@ def load_all(
     paths: Sequence[Path | Member | None],
     size: int,
     load: Callable[[Path | Member, int], NDArray[np.uint8]] = load_picture,
-    progress: Progress | None = None,
 ) -> NDArray[np.uint8]:
     """(N, size, size) uint8; a path that is None gives zeros."""
     out = np.zeros((len(paths), size, size), np.uint8)
@@ -117,9 +109,7 @@ def load_all(
             out[index] = load(path, size)
 
     with ThreadPoolExecutor(2) as pool:
-        for done, _ in enumerate(pool.map(fill, range(len(paths))), 1):
-            if progress is not None and (done % 500 == 0 or done == len(paths)):
-                progress(done, len(paths))
+        list(pool.map(fill, range(len(paths))))
     return out
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
+from cxrviewer.files import read_columns
 from cxrviewer.training.run_listing import RunStatus
 
 LIVE = ("queued", "running")
@@ -53,23 +53,11 @@ def pace_words(run: RunStatus) -> str:
 
 def curves(path: Path) -> tuple[Curve, ...]:
     """The columns of `metrics.csv` but `epoch`, `size` and `seconds`; a row that does not parse is left out."""
-    try:
-        with (path / "metrics.csv").open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except OSError:
-        return ()
-    names = [name for name in (rows[0] if rows else {}) if name not in ("epoch", "size", "seconds")]
-    return tuple(_curve(name, rows) for name in names)
-
-
-def _curve(name: str, rows: list[dict[str, str]]) -> Curve:
-    points = []
-    for row in rows:
-        try:
-            points.append((float(row["epoch"]) + 1, float(row[name])))
-        except (TypeError, ValueError, KeyError):
-            continue
-    return Curve(name, tuple(x for x, _ in points), tuple(y for _, y in points))
+    return tuple(
+        Curve(name, tuple(x + 1 for x, _ in points), tuple(y for _, y in points))
+        for name, points in read_columns(path / "metrics.csv", "epoch").items()
+        if name not in ("size", "seconds")
+    )
 
 
 def duration(seconds: float) -> str:

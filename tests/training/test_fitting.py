@@ -13,8 +13,9 @@ import torch
 
 from cxrviewer.errors import CancelledError, ConfigurationError, SplitError, UnreadableError
 from cxrviewer.training.beginning import beginning
+from cxrviewer.training.checkpoint_names import epochs_of
 from cxrviewer.training.config import Source, Stage, TrainingConfig
-from cxrviewer.training.fit import epochs_in, fit, load_state
+from cxrviewer.training.fit import fit, load_state
 from cxrviewer.training.run_folder import RunFolder
 
 Build = Callable[..., TrainingConfig]
@@ -149,10 +150,10 @@ def test_a_recipe_to_start_from_is_trained_once(tiny_config: Build, tmp_path: Pa
 
     with pytest.raises(_StopAfter):
         fit(tiny_config(id="first", stages=stages), RunFolder(tmp_path / "first"), tell=break_off)
-    assert epochs_in(RunFolder(tmp_path / "first").checkpoint) == 1
+    assert epochs_of(RunFolder(tmp_path / "first").checkpoint) == 1
     run = RunFolder(tmp_path / "second")
     found = beginning(wanted, run, lambda _, words: told.append(words))
-    assert found == RunFolder(tmp_path / "first").checkpoint and epochs_in(found) == 2
+    assert found == RunFolder(tmp_path / "first").checkpoint and epochs_of(found) == 2
     assert "first first" in told[-1]
     made = found.stat().st_mtime_ns
     assert beginning(wanted, run, lambda _, words: pytest.fail(words)) == found

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save
 
 from cxrviewer.errors import ConfigurationError, CxrError, LabelFileError
+from cxrviewer.files import read_columns
 from cxrviewer.training import runs
 from cxrviewer.training.config import Source, TrainingConfig, load_config
 from cxrviewer.training.launcher import LocalLauncher, environment
@@ -236,3 +237,10 @@ def test_a_scope_network_that_was_killed_while_it_was_kept_is_taught_again(
     assert bool(told) == (keep != 1.0), "a whole one is taken as it is"
     assert all(torch.equal(first.tensors[name], again.tensors[name]) for name in first.tensors)
     assert file.read_bytes() == whole and not list(run.path.glob("*.new"))
+
+
+def test_columns_are_pairs_of_finite_numbers(tmp_path: Path) -> None:
+    file = tmp_path / "metrics.csv"
+    file.write_text('epoch,loss,note\n0,0.5,"a, b"\n1,inf,7\n2,\nx,1,1\n4,0.25,1e999\n', encoding="utf-8")
+    assert read_columns(file, "epoch") == {"loss": ((0.0, 0.5), (4.0, 0.25)), "note": ((1.0, 7.0),)}
+    assert read_columns(tmp_path / "absent.csv", "epoch") == {}

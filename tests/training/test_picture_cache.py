@@ -16,6 +16,7 @@ from PIL import Image
 
 from cxrviewer.classifiers.architecture import InputSpec
 from cxrviewer.classifiers.preparer import Preparer
+from cxrviewer.classifiers.preparing import reduce
 from cxrviewer.datasets.splits import Part
 from cxrviewer.errors import CancelledError, UnreadableError
 from cxrviewer.training import picture_cache, picture_filling, picture_stamps
@@ -25,7 +26,7 @@ from cxrviewer.training.material import DAMAGED, gather
 from cxrviewer.training.picture_cache import PictureCache, Shelf, Stack
 from cxrviewer.training.picture_filling import Filled, Filling, Wanted, rule_of
 from cxrviewer.training.picture_stamps import Stamps, stamp_of
-from cxrviewer.training.pictures import load_mask, load_picture
+from cxrviewer.training.pictures import inside_lungs, load_picture, read_grey
 from cxrviewer.training.readiness import make_ready
 from cxrviewer.training.run_folder import RunFolder
 
@@ -147,7 +148,8 @@ def test_masks_go_where_their_pictures_go(tmp_path: Path) -> None:
     assert np.abs(pictures[0].astype(int) - masks[0]).mean() < 6
     assert masks[0].max() == 255 and not masks[1].any()
     whole = Filling(cache_in(tmp_path), preparers(32), wanted).fill(lambda *_: None, lambda: None)
-    np.testing.assert_array_equal(whole.masks[32][EVERYTHING(1)][0], load_mask(tmp_path / "m.png", 32))
+    share = reduce(inside_lungs(read_grey(tmp_path / "m.png")), 32)
+    np.testing.assert_array_equal(whole.masks[32][EVERYTHING(1)][0], np.rint(share * 255).astype(np.uint8))
 
 
 def test_damaged_files_are_listed_and_the_others_kept(tmp_path: Path) -> None:
