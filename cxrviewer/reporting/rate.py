@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,9 +34,12 @@ def rate_figure(
     )
     figure.add_trace(go.Scatter(x=rates, y=smoothed, mode="lines", name="smoothed", line={"color": ACCENT}))
     if suggestion is not None:
-        figure.add_vline(
-            x=suggestion, line={"color": TEXT, "dash": "dot"}, annotation_text=f"suggestion {suggestion:.1e}"
-        )
+        figure.add_vline(x=suggestion, line={"color": TEXT, "dash": "dot"})
+        # On a logarithmic axis an annotation's place is the exponent; a line's is the value.
+        figure.add_annotation(
+            x=math.log10(suggestion), y=1, yref="paper", xanchor="left", yanchor="top", showarrow=False,
+            text=f"suggestion {suggestion:.1e}",
+        )  # fmt: skip
     return figure
 
 

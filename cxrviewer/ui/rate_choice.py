@@ -67,7 +67,9 @@ def _show(found: RateFinding, room: RoomState) -> None:
     figure.update_layout(
         height=260, title=None, margin={"l": 48, "r": 12, "t": 12, "b": 40}, showlegend=False
     )
+    figure.update_layout(font_size=12).update_xaxes(title_font_size=12).update_yaxes(title_font_size=12)
     show_plain(figure, key="rate-figure")
+    shell.quiet("Where the line is flat or ragged, no rate can be read from it: take a larger batch.")
     if found.suggestion is not None:
         rate = float(f"{found.suggestion:.1e}")
         if st.button(f"Take {rate:g}", help="Where the loss falls fastest."):

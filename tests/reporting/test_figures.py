@@ -22,6 +22,7 @@ from cxrviewer.reporting.figures import (
 
 def made(name: str = "Mass", seed: int = 0) -> LabelCurve:
     rng = np.random.default_rng(seed)
+from cxrviewer.reporting.rate import rate_figure
     labels = (rng.random(300) < 0.3).astype(float)
     curve = label_curve(name, labels, np.clip(labels * 0.3 + rng.random(300) * 0.7, 0, 1), (0.71, 0.83))
     assert curve is not None
@@ -91,3 +92,10 @@ def test_a_card_gives_its_curves_back() -> None:
     assert curve.roc.y.tolist() == [0, 0.8, 1]
     assert curve.reliability[0].observed == 0.1
     assert len(roc_figure([curve]).data) == 2
+
+
+def test_the_suggested_rate_is_named_beside_its_line() -> None:
+    """On a logarithmic axis an annotation stands at the exponent, a line at the value."""
+    figure = rate_figure((1e-5, 1e-3, 1e-1), (0.7, 0.5, 0.9), (0.7, 0.6, 0.8), 1e-3)
+    assert figure.layout.annotations[0].x == pytest.approx(-3)
+    assert figure.layout.shapes[0].x0 == 1e-3
