@@ -18,11 +18,11 @@ from cxrviewer.reporting.figures import (
     roc_figure,
     write_curves,
 )  # fmt: skip
+from cxrviewer.reporting.rate import rate_figure
 
 
 def made(name: str = "Mass", seed: int = 0) -> LabelCurve:
     rng = np.random.default_rng(seed)
-from cxrviewer.reporting.rate import rate_figure
     labels = (rng.random(300) < 0.3).astype(float)
     curve = label_curve(name, labels, np.clip(labels * 0.3 + rng.random(300) * 0.7, 0, 1), (0.71, 0.83))
     assert curve is not None
