@@ -1,4 +1,4 @@
-"""A student in a real browser: name a folder, start a run, watch it, go away, come back, take it into service."""
+"""A student in a real browser: name a folder, start a run, watch it, go away, come back, take it into service, undo that."""
 
 from __future__ import annotations
 
@@ -92,6 +92,7 @@ def test_a_run_is_started_watched_left_alone_found_finished_and_compared(
     page.get_by_text(f"{RUN} beside tiny-1").wait_for()
     page.get_by_role("button", name="Let it serve").click()
     page.get_by_text("This run's model answers the studies that are opened now.").wait_for()
-    assert page.get_by_role("button", name="Undo").is_visible()
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("button", name="Take it into service").wait_for()
     assert page.outside == []
     assert page.alerts == []
