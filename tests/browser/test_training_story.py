@@ -1,4 +1,4 @@
-"""A student in a real browser: name a folder, start a run, watch it, go away, come back, take it into service, undo that."""
+"""A student in a real browser: name a folder, start a run, watch it, come back, take it into service, undo that."""
 
 from __future__ import annotations
 
