@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
+from cxrviewer.errors import UnreadableError
 from cxrviewer.evaluation.explorer import Explorer
 from cxrviewer.evaluation.operating import MIN_POSITIVES
 from cxrviewer.reporting.figures import FIGURES, curves_of_card
@@ -25,9 +27,25 @@ _POINT = {"accuracy": "Accuracy", "misclassification_rate": "Misclassified", "br
           "loss": "Loss"}  # fmt: skip
 
 
+@contextmanager
+def as_written() -> Iterator[None]:
+    """Inside, figures of another shape than this program writes raise UnreadableError.
+
+    What was measured lies in cards and runs as plain JSON, which anybody may have changed.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as exc:
+        raise UnreadableError(
+            "The figures that go with this model are not those of this program.",
+            "Restore them from their source. The model's answers do not depend on them.",
+        ) from exc
+
+
 def part_section(dataset: str, part: Part) -> Section:
-    """Everything about a data set, one block after the other."""
-    return Section(f"Measured on the report part of {dataset}", tuple(_blocks(dataset, part)))
+    """Everything about a data set, one block after the other. Raises UnreadableError."""
+    with as_written():
+        return Section(f"Measured on the report part of {dataset}", tuple(_blocks(dataset, part)))
 
 
 def _blocks(dataset: str, part: Part) -> Iterator[Block]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,12 +10,14 @@ from typing import Any
 from cxrviewer.classifiers.card import Card, read_card
 from cxrviewer.classifiers.registry import bundle_below
 from cxrviewer.errors import UnreadableError
+from cxrviewer.files import read_columns, read_small
 from cxrviewer.reporting.explanation_report import explanation_section
-from cxrviewer.reporting.part_report import part_section
+from cxrviewer.reporting.part_report import as_written, part_section
 from cxrviewer.reporting.report import Block, Lines, Paragraph, Report, Section, Series, Table
 from cxrviewer.reporting.wording import head_name, label_name, metric_title, number
 
 EXPLANATIONS = "explanations.json"
+_MOST_BYTES = 2**20
 _AXES = ("epoch", "size", "seconds", "step")
 _MEAN = "tune_auroc"
 
@@ -30,11 +31,16 @@ def read_report(run: Path) -> Report:
 def report_of(
     card: Card, lines: Lines | None = None, explanations: Mapping[str, Any] | None = None
 ) -> Report:
-    """A card's report; how training went and the explanation check are the run's to add."""
+    """A card's report; how training went and the explanation check are the run's to add.
+
+    Raises UnreadableError where the card's figures are of another shape than those that this program writes.
+    """
+    with as_written():
+        sections = tuple(_sections(card, lines, explanations))
     return Report(
         title=card.title or card.id,
         about=f"{card.id}, weights {card.weights_sha256[:16]}, made {card.created[:10]}",
-        sections=tuple(_sections(card, lines, explanations)),
+        sections=sections,
     )
 
 
@@ -126,35 +132,24 @@ def _by_header(dataset: str, found: Mapping[str, Any]) -> Table:
 
 def history(path: Path) -> Lines | None:
     """`metrics.csv` over its epochs, counted from 1; None where there is none. A cell that is no number is left out."""
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            table = list(csv.DictReader(file))
-    except OSError:
-        return None
-    names = [name for name in (table[0] if table else {}) if name not in _AXES]
+    columns = read_columns(path, "epoch")
+    names = [name for name in columns if name not in _AXES]
     heads = [name for name in names if name.startswith("tune_") and name.endswith("_auroc") and name != _MEAN]
     names = [name for name in names if name != _MEAN or len(heads) != 1]  # of one head the mean says it twice
-    series = tuple(_series(name, table) for name in names)
-    drawn = tuple(line for line in series if line.x)
+    drawn = tuple(
+        Series(metric_title(name), tuple(x + 1 for x, _ in columns[name]), tuple(y for _, y in columns[name]))
+        for name in names
+        if columns[name]
+    )
     return Lines("How training went", "epoch", drawn) if drawn else None
-
-
-def _series(name: str, table: list[dict[str, str]]) -> Series:
-    points = []
-    for row in table:
-        try:
-            points.append((float(row["epoch"]) + 1, float(row[name])))
-        except (TypeError, ValueError, KeyError):
-            continue
-    return Series(metric_title(name), tuple(x for x, _ in points), tuple(y for _, y in points))
 
 
 def _explanations(path: Path) -> Mapping[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as exc:
+        found = json.loads(read_small(path, _MOST_BYTES))
+    except (OSError, ValueError, RecursionError) as exc:
         raise UnreadableError(
             f"{EXPLANATIONS} of the run is damaged.", "Run the explanation check again."
         ) from exc

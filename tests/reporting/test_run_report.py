@@ -192,3 +192,51 @@ def test_the_mean_of_one_head_is_not_drawn_beside_it(tmp_path: Path) -> None:
     lines = history(tmp_path / "metrics.csv")
     assert lines is not None
     assert [series.name for series in lines.series] == ["loss on train", "findings, mean AUROC on tune"]
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("brier",), "x"),
+        (("mean_auroc_ci95",), 5),
+        (("labels", "Mass"), {}),
+        (("labels", "Mass", "confusion"), "x"),
+        (("labels", "Mass", "n_positive"), []),
+        (("curves", "Mass", "roc"), 5),
+        (("curves", "Mass", "operating"), [1]),
+        (("subgroups",), "x"),
+        (("one_class",), {"a": 1}),
+    ],
+    ids=str,
+)
+def test_figures_of_another_shape_are_told_and_no_fault(
+    tmp_path: Path, place: tuple[str, ...], value: object
+) -> None:
+    run = save_run(tmp_path / "run")
+    (card,) = (run / "bundle").glob("*/card.json")
+    content = json.loads(card.read_text(encoding="utf-8"))
+    *keys, last = place
+    found = content["metrics"]["report"]["Mass"]
+    for key in keys:
+        found = found[key]
+    found[last] = value
+    card.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(UnreadableError, match="not those of this program"):
+        read_report(run)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"[" * 60_000, b" " * (2 << 20), b"{"], ids=len)
+def test_a_damaged_explanation_check_is_told(tmp_path: Path, content: bytes) -> None:
+    run = save_run(tmp_path / "run")
+    (run / "explanations.json").write_bytes(content)
+    with pytest.raises(UnreadableError, match="damaged"):
+        read_report(run)
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff", b"epoch,loss\n0," + b"1" * 200_000, b"epoch,loss\n0,1e999\n"], ids=len
+)
+def test_damaged_metrics_draw_nothing(tmp_path: Path, content: bytes) -> None:
+    run = save_run(tmp_path / "run")
+    (run / "metrics.csv").write_bytes(content)
+    assert "How training went" not in html_of(read_report(run))
