@@ -135,7 +135,8 @@ def sliders_of(part: Part) -> Sliders | None:
         return None
     labels = part["labels"]
     points = {name: explorer_of(values, labels[name]) for name, values in kept.items()}
-    return Sliders(points, {name: labels[name].get("threshold") for name in kept})
+    own = {name: labels[name].get("threshold") for name in kept}
+    return Sliders(points, {name: None if value is None else float(value) for name, value in own.items()})
 
 
 def explorer_of(values: Any, label: Part) -> Explorer:

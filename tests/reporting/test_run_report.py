@@ -202,6 +202,7 @@ def test_the_mean_of_one_head_is_not_drawn_beside_it(tmp_path: Path) -> None:
         (("labels", "Mass"), {}),
         (("labels", "Mass", "confusion"), "x"),
         (("labels", "Mass", "n_positive"), []),
+        (("labels", "Mass", "threshold"), {}),
         (("curves", "Mass", "roc"), 5),
         (("curves", "Mass", "operating"), [1]),
         (("subgroups",), "x"),
