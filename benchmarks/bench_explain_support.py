@@ -77,8 +77,22 @@ def rivals(options: argparse.Namespace) -> Rivals:
         network.load_state_dict(own)
         return network
 
-    plain = build().requires_grad_(True)
+    plain = _with_published_code(build()).requires_grad_(True)
     return Rivals(ServingClassifier(build(), model_id="bench", weights_sha256="0" * 64), plain, weights)
+
+
+def _with_published_code(network: Classifier) -> Classifier:
+    """The same weights in torchvision's own DenseNet-121, which a plain user would take; any other network as it is."""
+    if network.architecture.backbone != "densenet121":
+        return network
+    import torchvision
+
+    features = torchvision.models.densenet121(weights=None).features
+    features.conv0 = torch.nn.Conv2d(network.architecture.input.channels, 64, 7, 2, 3, bias=False)
+    features.load_state_dict(network.backbone.state_dict())
+    features.add_module("relu5", torch.nn.ReLU())
+    network.backbone = features
+    return network.eval()
 
 
 def pictures(count: int) -> tuple[list[Radiograph], str]:
