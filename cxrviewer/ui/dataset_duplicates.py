@@ -100,7 +100,9 @@ def _verdict(one: Remembered, known: Known, found: Duplicates, pairs: Sequence[F
     else:
         kept = " The pairs are kept together." if one.together else ""
         shell.note("No pair could stand in two parts of a split.", f"{said}{kept}")
-    if one.together and st.button("Let the pairs go", type="tertiary", help="Only identical files then stay together."):
+    if one.together and st.button(
+        "Let the pairs go", type="tertiary", help="Only identical files then stay together."
+    ):
         remember(get_settings().data_dir, one.model_copy(update={"together": ""}))
         st.rerun()
     if found.unreadable:

@@ -82,9 +82,7 @@ def _stop(one: Remembered, room: RoomState) -> None:
     resources.room_jobs().stop_reading(one, room.owner)
 
 
-def waiting(
-    job: Job[Any], words: str, stop: Callable[[], None], at: Callable[[], str] = lambda: ""
-) -> None:
+def waiting(job: Job[Any], words: str, stop: Callable[[], None], at: Callable[[], str] = lambda: "") -> None:
     """Progress of a job and a button that stops it; the page is drawn anew when it has ended. at: what it does now."""
     st.fragment(_watch, run_every=_POLL)(job, words, stop, at)
 

@@ -63,7 +63,10 @@ def network_fault(config: TrainingConfig) -> str:
 def start(config: TrainingConfig | None, room: RoomState, *, can: bool = True) -> None:
     """Start, and the same recipe as a file. can: False where what is said below would end the run at once."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        if st.button("Start the run", type="primary", disabled=config is None or not can) and config is not None:
+        if (
+            st.button("Start the run", type="primary", disabled=config is None or not can)
+            and config is not None
+        ):
             from cxrviewer.training.runs import submit
 
             status = submit(config, get_settings().runs_dir)

@@ -103,9 +103,7 @@ def show_comparison(card: Card, run: Path | None, models: Sequence[ModelInfo]) -
             _ask(card, run)
             return
         if lost := lost_answers(card, serving):
-            shell.note(
-                f"{card.id} does not answer {', '.join(lost)}.", f"{serving.id} does.", kind="caution"
-            )
+            shell.note(f"{card.id} does not answer {', '.join(lost)}.", f"{serving.id} does.", kind="caution")
         if run is None:
             _by_cards(card, serving)
             _ask(card, run)

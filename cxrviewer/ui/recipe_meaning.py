@@ -42,7 +42,9 @@ class Balance:
 def can_start(config: TrainingConfig, room: RoomState) -> bool:
     """False where the network cannot be had or a data set was refused. One that is still being read may be fine."""
     jobs = [resources.room_jobs().known(as_remembered(source), room.owner) for source in config.sources]
-    return not launching.network_fault(config) and not any(job.finished and job.result is None for job in jobs)
+    return not launching.network_fault(config) and not any(
+        job.finished and job.result is None for job in jobs
+    )
 
 
 def as_remembered(source: Source) -> Remembered:
