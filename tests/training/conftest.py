@@ -17,7 +17,9 @@ SIDE = 40
 
 
 @pytest.fixture(autouse=True)
-def own_data_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def own_data_folder(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
     """No test fills the picture cache of whoever runs the tests."""
     monkeypatch.setenv("CXR_DATA_DIR", str(tmp_path_factory.getbasetemp() / "data"))
     get_settings.cache_clear()

@@ -59,6 +59,8 @@ def test_preparation_is_shown_step_by_step() -> None:
     assert list(found) == ["shape", "lungs", "harmonise", TOGETHER]
     assert found["shape"].on and not np.array_equal(found["shape"].after, found["shape"].before)
     assert found["lungs"].on
-    (lost,) = [one for one in preparation_preview(np.zeros((90, 120), np.float32), asked) if one.name == "lungs"]
+    (lost,) = [
+        one for one in preparation_preview(np.zeros((90, 120), np.float32), asked) if one.name == "lungs"
+    ]
     assert "not found" in lost.note
     assert not any(one.on for one in preparation_preview(chest(), Preparation()))
