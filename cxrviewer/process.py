@@ -6,8 +6,10 @@ import ctypes
 import os
 import sys
 
-_M_ARENA_MAX = -8
+_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
 """Of `mallopt(3)`."""
+_LARGE = 4 << 20
+"""Bytes from which on a piece goes back to the system as soon as it is freed; smaller ones would cost time."""
 
 
 def share_cores() -> None:
@@ -23,11 +25,14 @@ def share_cores() -> None:
 
 
 def share_heaps(most: int = 2) -> None:
-    """Let all threads work on so many heaps instead of one each (docs/decisions/0016-memory.md).
+    """Let all threads work on so many heaps instead of one each, and large pieces on none (docs/decisions/0016-memory.md).
 
-    The environment (MALLOC_ARENA_MAX) comes first. Nothing where the C library is not glibc.
+    The environment comes first. Nothing where the C library is not glibc.
     """
-    if sys.platform.startswith("linux") and "MALLOC_ARENA_MAX" not in os.environ:
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-        if mallopt is not None:
-            mallopt(_M_ARENA_MAX, most)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform.startswith("linux") else None
+    for name, option, value in (
+        ("MALLOC_ARENA_MAX", _M_ARENA_MAX, most),
+        ("MALLOC_MMAP_THRESHOLD_", _M_MMAP_THRESHOLD, _LARGE),
+    ):
+        if mallopt is not None and name not in os.environ:
+            mallopt(option, value)
