@@ -25,7 +25,7 @@ def share_cores() -> None:
 
 
 def share_heaps(most: int = 2) -> None:
-    """Let all threads work on so many heaps instead of one each, and large pieces on none (docs/decisions/0016-memory.md).
+    """Let all threads work on so many heaps instead of one each, and large pieces on none (docs/decisions/0016).
 
     The environment comes first. Nothing where the C library is not glibc.
     """
